@@ -1,0 +1,23 @@
+"""Fixtures for all tests. Small on purpose: what a test needs should be seen in the test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import Mirror
+from simulator import Simulator
+
+
+@pytest.fixture
+def upstream() -> Iterator[Simulator]:
+    """An empty upstream on loopback."""
+    with Simulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, upstream: Simulator) -> Mirror:
+    """A mirror of `upstream` with nothing in it yet."""
+    return Mirror(tmp_path, upstream)
