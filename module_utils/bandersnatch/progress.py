@@ -5,6 +5,7 @@ Nothing is drawn inside a transfer: whoever commits work calls `advance`, and wh
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -170,7 +171,7 @@ class Progress:
             log.info("%s", one_line(message))
 
     def failed(self, name: str, reason: str) -> None:
-        """Count a failed project. Its line comes with the summary: one failure, one line at the default level."""
+        """Count a failed project. Its line comes with the summary: one failure, one line."""
         with self._lock:
             self._failed += 1
             log.debug("%s failed: %s", one_line(name), one_line(reason))
@@ -182,10 +183,8 @@ class Progress:
                 self._view.clear()
             if self._path and self._file_written:
                 self._file_written = False
-                try:
+                with contextlib.suppress(OSError):  # a progress file never fails a run
                     os.unlink(self._path)
-                except OSError:
-                    pass  # a progress file never fails a run
 
     def snapshot(self) -> Snapshot:
         """Where the phase stands now."""
