@@ -1,4 +1,4 @@
-"""What goes wrong between an index and its mirror: a fault spoils the answers to the paths that it matches."""
+"""What goes wrong between an index and its mirror: a fault spoils the answers to paths that it matches."""
 
 from __future__ import annotations
 

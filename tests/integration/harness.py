@@ -41,7 +41,7 @@ class Run(NamedTuple):
 
 
 class Mirror:
-    """A mirror of a simulator. `keys` are those of [mirror]; underscores stand for the hyphens of the file."""
+    """A mirror of a simulator. `keys` are those of [mirror]; underscores stand for hyphens."""
 
     def __init__(self, base: Path, upstream: Simulator | str, **keys: object) -> None:
         self.base = base

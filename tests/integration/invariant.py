@@ -1,4 +1,4 @@
-"""Is what this mirror serves right? An independent reading of its directory; nothing of the engine is imported."""
+"""Is what this mirror serves right? An independent reading of it; nothing of the engine is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulator's sockets: HTTP/1.1 with keep-alive, conditional and Range requests, a log of the questions."""
+"""The simulator's sockets: HTTP/1.1 with keep-alive, conditional and Range requests, a log of requests."""
 
 from __future__ import annotations
 
