@@ -1,0 +1,143 @@
+"""The website, asked as clients ask."""
+
+import hashlib
+import json
+
+import pytest
+from website import JSON, Site
+
+HTML = "application/vnd.pypi.simple.v1+html"
+ANY_PAGE = ["/simple/", "/simple/demo-app/"]
+
+# What each client sends, as its source says, and what it must get.
+ACCEPTS = [
+    ("pip 22.2 and later", f"{JSON}, {HTML}; q=0.1, text/html; q=0.01", JSON),
+    ("pip before 22.2", "text/html", "text/html"),
+    ("uv", f"{JSON}, {HTML};q=0.2, text/html;q=0.01", JSON),
+    ("poetry", JSON, JSON),
+    ("browser", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", "text/html"),
+    ("curl", "*/*", "text/html"),
+    ("none", None, "text/html"),
+    ("HTML by its version", HTML, HTML),
+    ("the latest JSON", "application/vnd.pypi.simple.latest+json", JSON),
+]
+
+
+@pytest.mark.parametrize("path", ANY_PAGE)
+@pytest.mark.parametrize(("accept", "given"), [row[1:] for row in ACCEPTS], ids=[row[0] for row in ACCEPTS])
+def test_a_client_gets_the_form_that_it_asks_for(
+    site: Site, path: str, accept: str | None, given: str
+) -> None:
+    answer = site.get(path, accept)
+    assert answer.status == 200
+    assert answer.headers.get_content_type() == given
+    assert "accept" in (answer.headers["Vary"] or "").lower()
+    if given == JSON:
+        assert json.loads(answer.body)["meta"]["api-version"].startswith("1.")
+    else:
+        assert answer.headers.get_content_charset() == "utf-8"
+        assert answer.body.lstrip().lower().startswith(b"<!doctype html>")
+
+
+@pytest.mark.parametrize("path", ANY_PAGE)
+def test_a_form_that_there_is_not_is_refused(site: Site, path: str) -> None:
+    assert site.get(path, "image/png").status == 406
+
+
+def test_the_root_lists_what_is_allowed_and_nothing_else(site: Site) -> None:
+    names = {
+        project["name"].lower().replace("_", "-")
+        for project in json.loads(site.get("/simple/", JSON).body)["projects"]
+    }
+    assert names == {"demo-app", "demo-lib", "demo-unicode", "demo-news", "demo-broken"}
+    assert site.get("/simple/demo-other/").status == 404
+
+
+def test_every_file_of_a_page_is_there_with_its_hash(site: Site) -> None:
+    for project in ("demo-app", "demo-lib", "demo-unicode"):
+        files = site.files(project)
+        assert files
+        for entry in files.values():
+            answer = site.get(entry["path"])
+            assert answer.status == 200
+            assert hashlib.sha256(answer.body).hexdigest() == entry["hashes"]["sha256"]
+            assert len(answer.body) == entry["size"]
+
+
+def test_a_page_keeps_what_upstream_says(site: Site) -> None:
+    yanked = site.files("demo-app")["demo_app-1.1-py3-none-any.whl"]
+    assert yanked["yanked"] == 'wrong <limit> & "naïve" default: use 1.0'
+    assert yanked["requires-python"] == ">=3.8"
+    html = site.get("/simple/demo-app/", "text/html").body.decode()
+    assert "wrong &lt;limit&gt; &amp; &#34;naïve" in html or "wrong &lt;limit&gt; &amp; &quot;naïve" in html
+
+
+def test_core_metadata_is_served_as_text(site: Site) -> None:
+    entry = site.files("demo-app")["demo_app-1.0-py3-none-any.whl"]
+    answer = site.get(entry["path"] + ".metadata")
+    assert answer.headers.get_content_type() == "text/plain"
+    assert answer.headers.get_content_charset() == "utf-8"
+    assert hashlib.sha256(answer.body).hexdigest() == entry["core-metadata"]["sha256"]
+
+
+def test_a_name_beyond_ascii_is_readable_in_a_listing(site: Site) -> None:
+    ((name, entry),) = site.files("demo-unicode").items()
+    listing = site.get(entry["path"].rpartition("/")[0] + "/")
+    assert listing.status == 200
+    assert listing.headers.get_content_charset() == "utf-8"
+    assert name in listing.body.decode("utf-8")
+
+
+def test_last_modified_is_a_time_in_plain_text(site: Site) -> None:
+    answer = site.get("/last-modified")
+    assert answer.headers.get_content_type() == "text/plain"
+    assert len(answer.body.strip()) == len("20240101T00:00:00")
+
+
+def test_who_has_a_page_is_not_sent_it_again(site: Site) -> None:
+    first = site.get("/simple/demo-lib/", JSON)
+    assert site.get("/simple/demo-lib/", JSON, If_None_Match=first.headers["ETag"]).status == 304
+
+
+def test_a_download_can_go_on_where_it_stopped(site: Site) -> None:
+    (entry,) = site.files("demo-lib").values()
+    answer = site.get(entry["path"], Range="bytes=10-")
+    assert answer.status == 206
+    assert len(answer.body) == entry["size"] - 10
+
+
+def test_a_page_without_its_slash_is_redirected(site: Site) -> None:
+    answer = site.get("/simple/demo-app")
+    assert answer.status == 301
+    assert answer.headers["Location"].endswith("/simple/demo-app/")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "MKCOL"])
+def test_nothing_but_reading(site: Site, method: str) -> None:
+    assert site.get("/simple/demo-app/", method=method).status in (403, 405)
+    assert site.get("/new", method=method).status in (403, 405)
+
+
+def test_a_head_request_brings_no_body(site: Site) -> None:
+    answer = site.get("/simple/demo-app/", JSON, method="HEAD")
+    assert (answer.status, answer.body) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/state",
+        "/../state",
+        "/%2e%2e/state",
+        "/simple/../../state",
+        "/packages/..%2f..%2fstate",
+        "/simple/..%2f..%2f..%2f..%2fetc/passwd",
+        "/.lock",
+        "/.htaccess",
+        "/simple/.hidden/",
+        "/progress.json",
+        "/tmp/",
+    ],
+)
+def test_what_is_the_engine_s_own_is_not_served(site: Site, path: str) -> None:
+    assert 400 <= site.get(path).status < 500
