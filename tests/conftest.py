@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from harness import Mirror
 from simulator import Simulator
+from volumes import unavailable
 
 
 @pytest.fixture
@@ -21,3 +22,10 @@ def upstream() -> Iterator[Simulator]:
 def mirror(tmp_path: Path, upstream: Simulator) -> Mirror:
     """A mirror of `upstream` with nothing in it yet."""
     return Mirror(tmp_path, upstream)
+
+
+@pytest.fixture(scope="session")
+def volumes() -> None:
+    """Skip where no volume can be mounted."""
+    if reason := unavailable():
+        pytest.skip(reason)

@@ -57,6 +57,7 @@ class Mirror:
             **{key if key == "root_uri" else key.replace("_", "-"): value for key, value in keys.items()},
         }
         self.sections: dict[str, dict[str, str]] = {}
+        self.clock = 0.0  # seconds that the command's clock is ahead of ours
         self.write_config()
 
     @property
@@ -99,9 +100,11 @@ class Mirror:
     def environment(self) -> dict[str, str]:
         """A clean one: no proxy, no pip configuration, our engine."""
         kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL", "TMPDIR") if key in os.environ}
+        clock = [str(ROOT / "tests/integration/fakeclock")] if self.clock else []
         return kept | {
             "HOME": str(self.base),
-            "PYTHONPATH": str(ROOT / "module_utils"),
+            "PYTHONPATH": os.pathsep.join([*clock, str(ROOT / "module_utils")]),
+            "FAKE_CLOCK": str(self.clock),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PIP_CONFIG_FILE": os.devnull,
         }

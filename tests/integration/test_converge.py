@@ -10,6 +10,8 @@ from harness import Mirror, tree
 from scenes import small, variety
 from simulator import Simulator, Upload
 
+DAY = 86400.0
+
 
 def file_of(mirror: Mirror, upload: Upload) -> Path:
     return mirror.web / upload.path
@@ -121,12 +123,40 @@ def test_a_quarantined_project_of_the_allowlist_goes(upstream: Simulator, mirror
 
 def test_an_archived_project_is_found_by_rereading(upstream: Simulator, mirror: Mirror) -> None:
     small(upstream)
-    mirror.configure(recheck_days=0.000001)
     mirror.sync()
     upstream.set_status("alpha-2", "archived", "no time")
-    mirror.sync()
+    mirror.clock = 8 * DAY
+    done = mirror.sync()
+    assert sorted(done.fetched()) == ["/simple/alpha-2/"]  # the other pages answered 304
     mirror.assert_equal()
     upstream.set_status("alpha-2", "active")
+    mirror.clock = 16 * DAY
+    mirror.sync()
+    mirror.assert_equal()
+
+
+def test_rereading_is_spread_over_the_days(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream, 30)
+    mirror.sync()
+    asked: list[str] = []
+    shares = []
+    for step in range(1, 15):
+        mirror.clock = step * DAY / 2
+        now = [r.path for r in mirror.sync().asked("/simple/alpha")]
+        asked += now
+        shares.append(len(now))
+    assert {path.strip("/").split("/")[-1] for path in asked} == set(upstream.projects)
+    assert max(shares) < 20  # not all at once
+
+
+@pytest.mark.parametrize("jump", [-400, 400])
+def test_a_clock_that_jumps_changes_nothing(upstream: Simulator, mirror: Mirror, jump: int) -> None:
+    small(upstream)
+    mirror.clock = jump * DAY
+    mirror.sync()
+    mirror.clock = 0.0
+    upstream.add_release("alpha-0", "2.0")
+    upstream.delete_project("alpha-1")
     mirror.sync()
     mirror.assert_equal()
 
