@@ -1,0 +1,274 @@
+"""Which projects, releases and files are mirrored. Pure; `filter_config.py` reads it from the config file."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .names import normalize
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
+
+    from .model import File, Page
+
+SEMANTICS = 1  # rises when the same settings begin to keep something else: then all pages are judged again
+
+# By platform: how the platform tag of its files begins, and the extensions of its own installers.
+PLATFORMS = {
+    "windows": (("win",), (".exe", ".msi")),
+    "macos": (("macosx",), (".dmg",)),
+    "freebsd": (("freebsd",), ()),
+    "linux": (("linux", "manylinux", "musllinux"), (".rpm", ".deb")),
+}
+PLATFORM_TAG = re.compile(r"(?:win|macosx|freebsd|linux|manylinux|musllinux)[a-z0-9_]*")
+PYTHON_VERSION = re.compile(r"py[23](?:\.\d+)?")
+
+_EXTENSION = re.compile(
+    r"\.(?:whl|tar(?:\.(?:gz|bz2|xz|Z|lzma))?|tgz|tbz|zip|egg|exe|msi|rpm|deb|dmg)", re.IGNORECASE
+)
+# What follows the version in the names of eggs, dumb archives and installers.
+_TAIL = re.compile(
+    r"-\d+\.(?:noarch|src|x86_64|i[3-6]86)$|[-.](?:py[23]\.\d+(?:$|-)|linux|win32|win[-_]|macosx|freebsd).*"
+)
+_TAIL_PLATFORM = re.compile(r"[-.]((?:linux|win|macosx|freebsd).*?)(?:[-.]py[23]\.\d+)?")
+_TAIL_PYTHON = re.compile(r"[-.](py[23]\.\d+)(?:$|-)")
+_PYTHON_TAG = re.compile(r"([a-z]+)(\d)(\d*)t?")
+
+
+class Filters(NamedTuple):
+    """What of upstream is mirrored. As it stands without arguments: everything.
+
+    Plain data, so that it can be sent to other processes and compared.
+    """
+
+    names: frozenset[str] | None = None  # the only projects, normalised; None where there is no such list
+    blocked: frozenset[str] = frozenset()  # projects, normalised
+    blocked_patterns: tuple[str, ...] = ()  # regular expressions for normalised project names
+    allowed_releases: dict[str, tuple[str, ...]] | None = None  # project: PEP 440 specifiers, one must fit
+    blocked_releases: dict[str, tuple[str, ...]] | None = None  # project: PEP 440 specifiers, none may fit
+    no_prereleases: bool = False
+    prerelease_projects: frozenset[str] = frozenset()  # the only ones for no_prereleases; empty: all
+    release_patterns: tuple[str, ...] = ()  # regular expressions for versions that are left out
+    latest: int = 0  # how many of the newest releases; 0: all
+    by_time: bool = False  # newest by upload time, not by version
+    platforms: tuple[str, ...] = ()  # left out: keys of PLATFORMS, and platform tags
+    pythons: tuple[str, ...] = ()  # left out: "py2.7", "py2"
+
+    def allow_project(self, name: str) -> bool:
+        """Whether the project with the normalised `name` is mirrored."""
+        if self.names is not None and name not in self.names:
+            return False
+        return name not in self.blocked and not _matches(self.blocked_patterns, name)
+
+    def keep(self, page: Page) -> Page:
+        """Return `page` with the files and versions that are mirrored; `page` itself where all are.
+
+        A file whose name does not tell its version is kept: what cannot be judged is not lost.
+        """
+        by_platform = bool(self.platforms or self.pythons)
+        by_release = self._judges_releases(page.name)
+        if not (by_platform or by_release):
+            return page
+        files = page.files
+        if by_platform:
+            files = tuple(file for file in files if not self._wrong_platform(file.filename, page.name))
+        versions = page.versions
+        if by_release:
+            releases: dict[str, list[File]] = {}
+            release_of = {file.path: _canonical(file_version(file.filename, page.name)) for file in files}
+            for file in files:
+                releases.setdefault(release_of[file.path], []).append(file)
+            stated = {version: _canonical(version) for version in versions or ()}
+            kept = self._kept_releases(page.name, releases, stated.values())
+            files = tuple(
+                file for file in files if not release_of[file.path] or release_of[file.path] in kept
+            )
+            if versions is not None:
+                versions = tuple(version for version in versions if stated[version] in kept)
+        if len(files) == len(page.files) and versions == page.versions:
+            return page
+        return page._replace(files=files, versions=versions)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever allow_project() or keep() may answer otherwise."""
+        return _hash((SEMANTICS, *(_stable(value) for value in self)))
+
+    @property
+    def page_fingerprint(self) -> str:
+        """Changes whenever keep() may answer otherwise."""
+        return self._replace(names=None, blocked=frozenset(), blocked_patterns=()).fingerprint
+
+    def _judges_releases(self, name: str) -> bool:
+        return bool(
+            self.latest
+            or self.release_patterns
+            or self._judges_prereleases(name)
+            or self.allowed_releases is not None
+            or (self.blocked_releases and name in self.blocked_releases)
+        )
+
+    def _judges_prereleases(self, name: str) -> bool:
+        return self.no_prereleases and (not self.prerelease_projects or name in self.prerelease_projects)
+
+    def _kept_releases(self, name: str, releases: dict[str, list[File]], stated: Iterable[str]) -> set[str]:
+        """Of the canonical versions that have files or are stated, those that stay."""
+        allowed = {version for version in {*releases, *stated} if self._allow_release(name, version)}
+        if not self.latest:
+            return allowed
+        return self._newest({v: files for v, files in releases.items() if v and v in allowed})
+
+    def _allow_release(self, name: str, text: str) -> bool:
+        if _matches(self.release_patterns, text):
+            return False
+        version = _version(text)
+        if self._judges_prereleases(name) and version is not None and version.is_prerelease:
+            return False
+        allowed = ("",) if self.allowed_releases is None else self.allowed_releases.get(name, ())
+        blocked = (self.blocked_releases or {}).get(name, ())
+        return any(_fits(version, specs) for specs in allowed) and not any(
+            _fits(version, specs) for specs in blocked
+        )
+
+    def _newest(self, releases: dict[str, list[File]]) -> set[str]:
+        def age(text: str) -> tuple[Any, ...]:
+            version = _version(text)
+            # What is no version by PEP 440 is older than what is: so installers saw it.
+            order = (0, text) if version is None else (1, version)
+            if not self.by_time:
+                return order
+            return (min(file.upload_time or "" for file in releases[text]), order)
+
+        ordered = sorted(releases, key=age)
+        kept = ordered[-self.latest :]
+        finals = [text for text in ordered if not _is_prerelease(text)]
+        if finals and finals[-1] not in kept:
+            kept[0] = finals[-1]  # what installers choose must be there
+        return set(kept)
+
+    def _wrong_platform(self, filename: str, project: str) -> bool:
+        """Whether the file suits only platforms, or only Pythons, that are left out."""
+        name = filename.lower()
+        if name.endswith(".whl"):
+            tags = name[:-4].split("-")[-3:]
+            if len(tags) < 3:
+                return False
+            pythons, abi, platforms = tags
+            return all(map(self._excludes_platform, platforms.split("."))) or all(
+                self._excludes_python(tag, abi) for tag in pythons.split(".")
+            )
+        for platform in self.platforms:
+            if platform in PLATFORMS and name.endswith(PLATFORMS[platform][1] or ("/",)):
+                return True
+        rest = _after_name(filename, project) or ""
+        found = _TAIL_PLATFORM.search(rest)
+        if found and self._excludes_platform(found[1].split("-py")[0].lower()):
+            return True
+        python = _TAIL_PYTHON.search(rest)
+        return bool(python and (python[1] in self.pythons or python[1][:3] in self.pythons))
+
+    def _excludes_platform(self, tag: str) -> bool:
+        tag = re.sub(r"[-.]", "_", tag)
+        return any(
+            tag.startswith(PLATFORMS[platform][0]) if platform in PLATFORMS else tag == platform
+            for platform in self.platforms
+        )
+
+    def _excludes_python(self, tag: str, abi: str) -> bool:
+        match = _PYTHON_TAG.fullmatch(tag)
+        if not match:
+            return False
+        implementation, major, minor = match.groups()
+        if f"py{major}" in self.pythons:
+            return True
+        # abi3 and py3X promise to work with later minor versions too.
+        exact = abi != "abi3" and not (implementation == "py" and major == "3")
+        return bool(minor) and exact and f"py{major}.{minor}" in self.pythons
+
+
+def file_version(filename: str, project: str) -> str | None:
+    """The version that a file's name states, None where it does not tell.
+
+    Args:
+        filename: of any kind of distribution, old ones too.
+        project: its normalised name, which says where the version begins (`a-1-2.tar.gz`: of `a` or `a-1`?).
+    """
+    rest = _after_name(filename, project)
+    if rest is None:
+        return None
+    if filename.lower().endswith(".whl"):
+        # "any - in the version is replaced by _" when wheels are named
+        return rest.partition("-")[0].replace("_", "-") or None
+    return _TAIL.sub("", rest) or None
+
+
+def _after_name(filename: str, project: str) -> str | None:
+    """The part of a file's name after the project's, without the extension."""
+    for match in _EXTENSION.finditer(filename):
+        if match.end() == len(filename):
+            filename = filename[: match.start()]
+            break
+    for separator in "-_.":
+        end = filename.find(separator)
+        while end > 0:
+            if normalize(filename[:end]) == project:
+                return filename[end + 1 :]
+            end = filename.find(separator, end + 1)
+    return None
+
+
+def _matches(patterns: tuple[str, ...], text: str) -> bool:
+    return any(re.match(pattern, text) for pattern in patterns)
+
+
+@lru_cache(maxsize=4096)
+def _version(text: str) -> Version | None:
+    from packaging.version import InvalidVersion, Version  # only where releases are filtered
+
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _canonical(text: str | None) -> str:
+    """One spelling for each version (`1.0-rc1` is `1.0rc1`); "" for none."""
+    if text is None:
+        return ""
+    version = _version(text)
+    return text if version is None else str(version)
+
+
+def _is_prerelease(text: str) -> bool:
+    version = _version(text)
+    return version is None or version.is_prerelease
+
+
+@lru_cache(maxsize=1024)
+def _specifiers(text: str) -> SpecifierSet:
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(text)
+
+
+def _fits(version: Version | None, specifiers: str) -> bool:
+    if version is None:
+        return not specifiers  # no order is known: it fits only where any version does
+    return _specifiers(specifiers).contains(version, prereleases=True)
+
+
+def _stable(value: object) -> object:
+    """`value` with everything that has no order sorted."""
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return sorted(value.items()) if isinstance(value, dict) else value
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(repr(value).encode("utf-8", "backslashreplace")).hexdigest()
