@@ -1,6 +1,6 @@
 """`kill -9` at random moments: what is served is right while killed, and nothing complete is fetched again.
 
-40 kills by default; SOAK=1 makes it 1,000. The seed of a failed run is in its output: CRASH_SEED=... repeats it.
+About 40 kills by default, 1,000 with SOAK=1. A failed run prints its seed: CRASH_SEED=... repeats it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def complete(upstream: Simulator, mirror: Mirror) -> set[str]:
 
 
 def cut_short(upstream: Simulator, mirror: Mirror, rng: random.Random, longest: float) -> None:
-    """Start a run and kill it (and its workers) at a random moment; check what it left, and what it fetched."""
+    """Kill a run and its workers at a random moment; check what it left, and what it fetched."""
     had = complete(upstream, mirror)
     upstream.take_requests()
     process = mirror.start("mirror", "--allow-removals")

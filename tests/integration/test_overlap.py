@@ -20,7 +20,7 @@ def test_a_second_run_says_who_holds_the_lock_and_ends(upstream: Simulator, mirr
     assert gate.reached.wait(60)
     asked = len(upstream.requests)
     second = mirror.start()
-    stdout, stderr = second.communicate(timeout=PATIENCE)
+    _, stderr = second.communicate(timeout=PATIENCE)
     assert second.returncode == 5
     assert str(first.pid) in stderr
     assert len(upstream.requests) <= asked + 2  # whatever the first had on its way

@@ -1,4 +1,4 @@
-"""Small ext4 volumes on loop devices, for the tests that break a disk. They need root; others skip, and say why."""
+"""Small ext4 volumes on loop devices, for the tests that break a disk. They need root; others skip."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def fill_inodes(point: Path, leave: int) -> Path:
 def snapshot(image: Path, copy: Path) -> Path:
     """Copy an image of which somebody may write: the copy is what the image was at one moment.
 
-    A copy takes time, and a block may change meanwhile; two readings that agree in each block say that none did.
+    A copy takes time, and a block may change meanwhile: two readings that agree say that none did.
     """
     for _ in range(200):
         shutil.copyfile(image, copy)
