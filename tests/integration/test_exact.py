@@ -107,6 +107,19 @@ def test_an_index_without_serials_is_converged_by_content(tmp_path: Path) -> Non
         mirror.assert_equal()
 
 
+def test_files_of_the_same_content_are_all_there(upstream: Simulator, mirror: Mirror) -> None:
+    upstream.add_project("twins")
+    for number in range(12):  # wheels of one release share their metadata
+        name = f"twins-1.0-cp3{number}-cp3{number}-any.whl"
+        upstream.add_file("twins", name, "1.0", metadata=b"Metadata-Version: 2.1\nName: twins\n")
+        upstream.add_project(f"other-{number}")
+        upstream.add_file(f"other-{number}", f"other-{number}-1.0.tar.gz", "1.0", content=b"always the same")
+        upstream.add_file(f"other-{number}", f"other-{number}-0.0.tar.gz", "0.0", size=0)
+    mirror.configure(workers=8)
+    mirror.sync()
+    mirror.assert_equal()
+
+
 def test_a_file_whose_url_has_another_shape_lies_at_its_hash(upstream: Simulator, mirror: Mirror) -> None:
     upstream.add_project("odd")
     upstream.add_file("odd", "odd-1.0.tar.gz", "1.0", layout="odd")
