@@ -1,4 +1,4 @@
-"""What an index says, as values. Named tuples: immutable, and a third of a frozen dataclass's cost to make."""
+"""What an index says, as values. Named tuples: immutable, made at a third of a frozen dataclass's cost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class File(NamedTuple):
     upload_time: str | None = None  # PEP 700: "yyyy-mm-ddThh:mm:ss.ffffffZ"
     requires_python: str | None = None  # PEP 345's Requires-Python
     yanked: bool | str = False  # PEP 691: "either a boolean … or an arbitrary string" (the reason)
-    core_metadata: bool | dict[str, str] = False  # PEP 714: "a boolean or a dictionary mapping hash names to …"
+    core_metadata: bool | dict[str, str] = False  # PEP 714: "a boolean or a dictionary mapping hash names"
     gpg_sig: bool | None = None  # PEP 691, optional
     provenance: str | None = None  # PEP 740: "a string with the absolute URL" of the provenance, or null
 

@@ -1,0 +1,211 @@
+"""What of an index's answer can be believed: versions, serials, hashes, URLs, files side by side.
+
+Pure, and shared by the readers of JSON and of HTML. Nothing that upstream says is trusted.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
+
+from .errors import ContentError
+from .model import File
+from .names import METADATA, NAME_BYTES, file_path, safe_filename, shown
+from .urls import shown as shown_url
+
+# Hex digits of the hashes that we trust, the best first; those that installers check too precede the others.
+STRONG = {
+    "sha512": 128,
+    "sha384": 96,
+    "sha256": 64,
+    "sha3_512": 128,
+    "blake2b": 128,
+    "sha3_384": 96,
+    "sha3_256": 64,
+}
+SHOWN_PROBLEMS = 100
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_HASH_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_HEX = re.compile(r"[0-9A-Fa-f]{1,256}")
+_VERSION = re.compile(r"1(?:\.[0-9]{1,9})*")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_NOT_IN_URLS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+
+_URL_SAFE = "!$&'()*+,;=:@/%"  # RFC 3986 pchar, and what is encoded already
+# Nearly every link there is, in its two shapes: taken apart without urllib, which costs five times the rest.
+_PLAIN = r"[A-Za-z0-9._~!$&'()*+,;=:@/%-]*)(?:#.*)?"
+_ABSOLUTE = re.compile(r"(https?://[A-Za-z0-9.:-]+)(/" + _PLAIN)
+_RELATIVE = re.compile(r"((?:\.\./)+|/)((?![./])" + _PLAIN)
+_HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+
+
+class UnusableError(Exception):
+    """Why one file is left out of a page: the second half of a sentence that begins with its name."""
+
+
+def page_error(url: str, why: str) -> ContentError:
+    """The error for an answer that is not the page it should be, naming its URL without its secrets."""
+    return ContentError(f"{shown_url(url)} is not an index page that can be mirrored: {why}")
+
+
+def check_version(url: str, version: object) -> None:
+    """PEP 629: a greater major version than the known one must make clients fail; none stated is 1.0."""
+    if version is None:
+        return
+    if not isinstance(version, str) or not _VERSION.fullmatch(version.strip()):
+        raise page_error(url, f"its API version is {shown(str(version), 40)}; versions 1.x are understood")
+
+
+def serial_of(value: object) -> int | None:
+    """A serial, which real indexes send as an int or as a string; None where it is neither."""
+    if type(value) is str and value.isascii() and value.isdigit() and len(value) <= 19:
+        value = int(value)
+    if type(value) is int and 0 <= value < 2**63:
+        return value
+    return None
+
+
+def scrub(text: str) -> str:
+    """Lone surrogates cannot be encoded, and one of them makes strict JSON readers refuse a whole page."""
+    return _SURROGATES.sub("\ufffd", text)
+
+
+def hex_hashes(stated: object) -> dict[str, str]:
+    """The entries of `stated` that map a name to a hex digest of the right length, in lower case."""
+    kept: dict[str, str] = {}
+    if isinstance(stated, dict):
+        for name, value in stated.items():
+            if (
+                isinstance(value, str)
+                and _HEX.fullmatch(value)
+                and _HASH_NAME.fullmatch(name)
+                and len(value) == STRONG.get(name, len(value))
+            ):
+                kept[name] = value.lower()
+    return kept
+
+
+def strongest(hashes: dict[str, str]) -> str:
+    """ "<algorithm>:<hex>" of the best hash in checked `hashes`; "" if none is strong."""
+    for name in STRONG:
+        if name in hashes:
+            return f"{name}:{hashes[name]}"
+    return ""
+
+
+class Resolver:
+    """Turns the links of one page into absolute URLs."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+        self._origins: dict[str, str] = {}  # as links spell it -> checked and normalised
+        self._starts: dict[str, tuple[str, str]] = {}  # "../../" or "/" -> what it means on this page
+
+    def __call__(self, link: str) -> tuple[str, str]:
+        """(absolute URL, encoded, without fragment; its path, not percent-encoded), or UnusableError."""
+        if "/." in link.lstrip("./"):  # dot segments inside a path
+            return self._slowly(link)
+        if found := _ABSOLUTE.fullmatch(link):
+            start, rest = found.groups()
+            known = self._origins.get(start)
+            if known is None:
+                known = self._origins[start] = self._slowly(start)[0].rstrip("/")
+            return known + rest, unquote(rest, errors="surrogateescape") if "%" in rest else rest
+        if found := _RELATIVE.fullmatch(link):
+            start, rest = found.groups()
+            base = self._starts.get(start)
+            if base is None:
+                base = self._starts[start] = self._slowly(start)
+            path = unquote(rest, errors="surrogateescape") if "%" in rest else rest
+            return base[0] + rest, base[1] + path
+        return self._slowly(link)
+
+    def _slowly(self, link: str) -> tuple[str, str]:
+        if _NOT_IN_URLS.search(link):
+            raise UnusableError("its URL holds a control character or is not valid Unicode")
+        try:
+            parts = urlsplit(urljoin(self._base, link.strip()))
+            host = parts.hostname or ""
+            host = f"[{host}]" if ":" in host else host.encode("idna").decode("ascii")
+            netloc = host if parts.port is None else f"{host}:{parts.port}"
+        except ValueError:  # UnicodeError is one too
+            raise UnusableError(f"its URL {shown(link, 80)} cannot be read") from None
+        if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(host):
+            raise UnusableError(f"its URL {shown(link, 80)} is not http or https with a host")
+        user, at, _ = parts.netloc.rpartition("@")
+        path = quote(parts.path or "/", safe=_URL_SAFE)
+        query = quote(parts.query, safe=_URL_SAFE + "?")
+        url = urlunsplit((parts.scheme, quote(user, safe=_URL_SAFE) + at + netloc, path, query, ""))
+        return url, unquote(path, errors="surrogateescape")
+
+
+class FileCheck:
+    """Collects the usable files of one page, in its order, and a sentence for each of the others."""
+
+    def __init__(self, base: str) -> None:
+        self._resolve = Resolver(base)
+        self._files: dict[str, File] = {}
+        self._named_metadata: set[str] = set()  # paths of distributions that are called so
+        self._problems: list[str] = []
+        self._more = 0
+
+    def locate(self, filename: str, link: str, stated: object) -> tuple[str, str, dict[str, str], str]:
+        """(url, path, hashes, digest) as `model.File` wants them, or UnusableError."""
+        reason = safe_filename(filename)
+        if reason is not None:
+            raise UnusableError(f"its name {reason}")
+        sha256 = stated.get("sha256") if type(stated) is dict and len(stated) == 1 else None
+        if type(sha256) is str and _SHA256.fullmatch(sha256):
+            hashes: dict[str, str] = stated  # type: ignore[assignment]  # one entry, and that is checked
+            digest = "sha256:" + sha256
+        else:
+            hashes = hex_hashes(stated)
+            digest = strongest(hashes)
+            if not digest:
+                states = ", ".join(hashes) or "none at all"
+                raise UnusableError(f"no hash is stated that proves its content, such as sha256 ({states})")
+            sha256 = hashes.get("sha256", digest.partition(":")[2])
+        url, path = self._resolve(link)
+        return url, file_path(path, filename, sha256), hashes, digest
+
+    def place(self, file: File) -> None:
+        """Take the file in, unless it stands in the way of an earlier one (then UnusableError)."""
+        name = file.filename
+        first = self._files.setdefault(name, file)
+        if first is not file:
+            if first.digest == file.digest:
+                return
+            raise UnusableError("it is listed twice with different hashes; the first is kept")
+        if name.endswith(METADATA):
+            owner = self._files.get(name[: -len(METADATA)])
+            if owner is not None and owner.core_metadata is not False and owner.path + METADATA == file.path:
+                del self._files[name]
+                raise UnusableError(f"it would lie where the metadata of {owner.filename} lies")
+            self._named_metadata.add(file.path)
+        if file.core_metadata is not False:
+            if len(name) > 60 and len(name.encode()) > NAME_BYTES - len(METADATA):
+                self._files[name] = file._replace(core_metadata=False)
+                self.problem(
+                    name, f"with {METADATA} its name is longer than {NAME_BYTES} bytes; served without"
+                )
+            elif file.path + METADATA in self._named_metadata:
+                del self._files[name]
+                raise UnusableError(f"its metadata would lie where the file {name}{METADATA} lies")
+
+    def problem(self, filename: object, why: object) -> None:
+        """Note why a file is left out; of the million that a hostile page may hold, only the first ones."""
+        if len(self._problems) < SHOWN_PROBLEMS:
+            label = (
+                shown(filename, 100) if isinstance(filename, str) and filename else "a file without a name"
+            )
+            self._problems.append(f"{label}: {why}")
+        else:
+            self._more += 1
+
+    def files(self) -> tuple[File, ...]:
+        return tuple(self._files.values())
+
+    def problems(self) -> tuple[str, ...]:
+        more = (f"and {self._more} more files are left out",) if self._more else ()
+        return (*self._problems, *more)
