@@ -82,14 +82,14 @@ class Config(NamedTuple):
         return max(self.min_free, int(volume * self.min_free_percent / 100))
 
 
-def load(path: Path) -> Config:
+def load(path: Path | str) -> Config:
     """Read and check a config file.
 
     Raises:
         ConfigError: it cannot be read, or says what cannot be: file, key and remedy, on one line.
     """
     try:
-        return _load(path)
+        return _load(Path(path))
     except ConfigError as error:
         raise ConfigError(f"{one_line(str(path))}: {error}") from None
 

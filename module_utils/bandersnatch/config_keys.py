@@ -281,6 +281,10 @@ def default_text() -> str:
     out = [
         "# The mirror's config file. Each key stands with its default; a line with ';' does nothing.",
         "# `bandersnatch check-config` says whether it is right.",
+        "#",
+        "# As it is, everything is mirrored that the index has. For some projects only:",
+        "#   enabled = allowlist_project       under [plugins], and",
+        "#   packages =                        under [allowlist], then a line for each, indented.",
     ]
     for section, about in SECTIONS.items():
         out += ["", f"# {about}", f"[{section}]"]

@@ -81,15 +81,12 @@ class Summary(NamedTuple):
         Args:
             names: also list each project that was added (+), updated (~) or removed (-).
         """
-        lines = [self._headline()]
-        if names:
-            lines += [f"  + {one_line(name)}" for name in self.added]
-            lines += [f"  ~ {one_line(name)}" for name in self.updated]
-            lines += [f"  - {one_line(name)}" for name in self.removed]
-        lines += self._failure_lines()
+        lines = [self.headline, *(self.name_lines() if names else ()), *self.failure_lines()]
         return "\n".join(lines)
 
-    def _headline(self) -> str:
+    @property
+    def headline(self) -> str:
+        """What changed, on one line."""
         where = f"{count_of(self.projects, 'project')}"
         if self.serial is not None:
             where += f", serial {self.serial}"
@@ -121,7 +118,13 @@ class Summary(NamedTuple):
             parts.append(f"{count_of(self.files_removed, 'file')} {would}removed")
         return ", ".join(parts or [f"root index {would}rewritten"])
 
-    def _failure_lines(self) -> list[str]:
+    def name_lines(self) -> list[str]:
+        """A line for each project that was added (+), updated (~) or removed (-)."""
+        groups = (("+", self.added), ("~", self.updated), ("-", self.removed))
+        return [f"  {sign} {one_line(name)}" for sign, names in groups for name in names]
+
+    def failure_lines(self) -> list[str]:
+        """A line for each project that failed, after one that counts them."""
         if not self.failures:
             return []
         shown = self.failures[:MAX_FAILURES_SHOWN]

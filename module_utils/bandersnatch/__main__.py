@@ -1,0 +1,7 @@
+"""`python3 -m bandersnatch`, from a checkout."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())
