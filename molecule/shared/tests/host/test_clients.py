@@ -4,6 +4,7 @@ import pytest
 from testinfra.host import Host
 from website import name_of
 
+LOG = "/var/log/bandersnatch/access.log"
 CLIENT = "env -i HOME=/nonexistent PATH=/usr/bin:/bin PIP_CONFIG_FILE=/dev/null"
 COMMANDS = {
     "pip": "/opt/client/bin/pip install --no-cache-dir --force-reinstall --trusted-host {host}",
@@ -15,14 +16,13 @@ COMMANDS = {
 def test_a_client_installs_a_project_and_what_it_needs(host: Host, upstream: Host, client: str) -> None:
     name = name_of(host)
     upstream.check_output("/opt/client/bin/pip uninstall -y demo-app demo-lib")
-    log = host.file("/var/log/nginx")
-    seen = host.check_output(f"cat {log.path}/*access*.log | wc -l")
+    seen = int(host.check_output(f"wc -l < {LOG}"))
 
     command = COMMANDS[client].format(host=name)
     upstream.check_output(f"{CLIENT} {command} --index-url http://{name}/simple/ demo-app")
 
     probe = "import demo_app, demo_lib; print(demo_app.version, demo_lib.version)"
     assert upstream.check_output(f"/opt/client/bin/python -c '{probe}'") == "1.0 1.0"  # 1.1 is yanked
-    lines = host.check_output(f"cat {log.path}/*access*.log | tail -n +{int(seen) + 1}").splitlines()
+    lines = host.check_output(f"tail -n +{seen + 1} {LOG}").splitlines()
     assert [line for line in lines if "/demo_app-1.0-py3-none-any.whl HTTP" in line and f"{client}/" in line]
     assert [line for line in lines if "/demo_lib-1.0-py3-none-any.whl HTTP" in line and f"{client}/" in line]
