@@ -1,0 +1,146 @@
+"""Commit a batch of projects: the one place where what is served changes.
+
+The order is what keeps the mirror right at every instant: files to the device, files to their places, pages,
+dropped files, state. What a crash interrupts is repeated by the next run, without fetching it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from . import index
+from .config import Config
+from .plan import Decision, next_check
+from .state import Due, Project, Row, State
+from .store import Store
+from .worker import PageAnswer, read_page, render
+
+_REMOVE_AT_ONCE = 200  # projects in a transaction
+
+
+@dataclass(slots=True)
+class Work:
+    """One project on its way: what its page said, what came of its files."""
+
+    due: Due
+    answer: PageAnswer
+    decision: Decision
+    waiting: int = 0  # files that are not answered yet
+    parts: list[tuple[str, str]] = field(default_factory=list)  # (part, path): complete, to be placed
+    rows: list[Row] = field(default_factory=list)  # files that are right
+    suspect: list[Row] = field(default_factory=list)  # files whose check failed: to be checked again
+    missing: list[str] = field(default_factory=list)  # paths that the page must not link
+    reasons: list[str] = field(default_factory=list)  # why this project is not in order
+    broken: bool = False  # a file may come later: the old page stays
+    staged: bool = False
+    placed: int = 0  # bytes in `parts`
+
+    @property
+    def name(self) -> str:
+        """The normalised project name."""
+        return self.due.name
+
+    @property
+    def changes(self) -> bool:
+        """Whether committing this changes what is served."""
+        return self.staged or bool(self.parts or self.decision.drop or self.answer.json)
+
+
+class Committer:
+    """Puts finished projects in place."""
+
+    def __init__(self, config: Config, store: Store, state: State, fingerprint: str, now: int) -> None:
+        self._config = config
+        self._store = store
+        self._state = state
+        self._fingerprint = fingerprint
+        self._now = now
+        self.period = round(config.recheck_days * 86400)
+
+    def commit(self, works: Sequence[Work]) -> None:
+        """Bring these projects in place, all their files being complete. Raises StorageError."""
+        store = self._store
+        whole = [work for work in works if not work.broken]
+        for work in whole:
+            if work.missing:
+                self._restage(work)
+        interim = [work for work in whole if work.decision.replace and self._stage_interim(work)]
+        if any(work.staged or work.parts for work in works):
+            store.flush()
+        for work in interim:
+            store.publish(work.name, interim=True)
+        for work in works:  # a broken project's complete files, too: the next run finds them there
+            replaced = set(work.decision.replace) if work.broken else ()
+            for part, path in work.parts:
+                if path not in replaced:
+                    store.place(part, path)
+        for work in whole:
+            if work.staged:
+                store.publish(work.name)
+            if work.answer.json:
+                store.place_json(work.name)
+            if self._config.delete_packages:
+                for path in work.decision.drop:
+                    store.remove_file(path)
+        self._remember(whole, [work for work in works if work.broken])
+
+    def _remember(self, works: Sequence[Work], broken: Sequence[Work]) -> None:
+        state = self._state
+        with state.transaction():
+            state.put_files((work.name, row) for work in broken for row in work.suspect)
+            state.drop_files(path for work in works for path in work.decision.drop)
+            state.put_files((work.name, row) for work in works for row in work.rows)
+            state.put_projects(self._project(work) for work in works)
+            state.mended(work.name for work in works if not work.reasons)
+            if any(work.changes or not work.due.known for work in works):
+                state.put("root", "stale")
+
+    def _project(self, work: Work) -> Project:
+        due, answer = work.due, work.answer
+        return Project(
+            due.name,
+            due.display,
+            answer.serial,
+            due.listed_serial,
+            None if work.missing or work.reasons else answer.etag,  # what is left out is asked for again
+            next_check(due.name, self._now, self.period, first=not due.known),
+            self._fingerprint,
+        )
+
+    def _restage(self, work: Work) -> None:
+        """Leave the missing files out of the new page."""
+        where = f"{self._store.staged}/{work.name}" if work.staged else self._store.page(work.name)
+        page = index.without(read_page(where, work.name), frozenset(work.missing))
+        pages = render(self._config, page)
+        if work.due.known and self._store.is_served(work.name, pages):
+            work.staged = False
+        else:
+            self._store.stage(work.name, pages)
+            work.staged = True
+
+    def _stage_interim(self, work: Work) -> bool:
+        """A page without the files whose content upstream replaced: it is served while they are swapped."""
+        try:
+            served = read_page(self._store.page(work.name), work.name)
+        except FileNotFoundError:
+            return False
+        page = index.without(served, frozenset(work.decision.replace))
+        self._store.stage(work.name, render(self._config, page), interim=True)
+        return True
+
+    def remove(self, names: Sequence[str]) -> int:
+        """Take projects off: page, then files, then state. Gives the number of files."""
+        count = 0
+        for start in range(0, len(names), _REMOVE_AT_ONCE):
+            batch = names[start : start + _REMOVE_AT_ONCE]
+            for name in batch:
+                paths = list(self._state.files_of(name))
+                self._store.remove_page(name)
+                for path in paths:
+                    self._store.remove_file(path)
+                count += len(paths)
+            with self._state.transaction():
+                for name in batch:
+                    self._state.drop_project(name)
+        return count

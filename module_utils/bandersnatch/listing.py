@@ -1,0 +1,89 @@
+"""Bring what upstream lists into the state: from the root index, or from the allowlist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+from . import index
+from .config import Config
+from .errors import ContentError, FetchError, UnreachableError
+from .model import Listed
+from .net import Client
+from .root import RootReader
+from .state import State
+
+ROOT_LIMIT = 1 << 30  # bytes of the root index, decoded: 700,000 projects have some 40 MB
+_ATTEMPTS = 3  # a body that breaks off is asked for again
+
+OpenRoot = Callable[..., AbstractContextManager[object]]
+
+
+def refresh(config: Config, state: State, client: Client, note: Callable[[str], None]) -> bool:
+    """Bring the state's list up to date; true where it may have changed.
+
+    Raises UnreachableError where the root index cannot be had.
+    """
+    fingerprint = config.filters.fingerprint + config.master
+    if config.filters.names is not None:
+        return _from_allowlist(config.filters.names, state, fingerprint)
+    known = state.get("listed for") == fingerprint
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return _from_root(
+                config, state, client, note, fingerprint, state.get("root etag") if known else None
+            )
+        except (ContentError, FetchError) as error:
+            if attempt == _ATTEMPTS or (isinstance(error, FetchError) and error.permanent):
+                raise UnreachableError(
+                    f"the root index of upstream cannot be read: {error}. Nothing was changed; check `master`"
+                ) from error
+    raise AssertionError
+
+
+def _from_allowlist(names: frozenset[str], state: State, fingerprint: str) -> bool:
+    if state.get("listed for") == fingerprint:
+        return False
+    with state.transaction():
+        state.replace_listed((Listed(name, name, None), True) for name in sorted(names))
+        state.put("listed for", fingerprint)
+        state.put("root etag", None)
+        state.put("root serial", None)
+    return True
+
+
+def _from_root(
+    config: Config,
+    state: State,
+    client: Client,
+    note: Callable[[str], None],
+    fingerprint: str,
+    etag: str | None,
+) -> bool:
+    allow = config.filters.allow_project
+    with client.stream(config.master, accept=index.ACCEPT_ROOT, etag=etag, limit=ROOT_LIMIT) as (
+        reply,
+        chunks,
+    ):
+        if reply.status == 304:
+            return False
+        if reply.status != 200:
+            raise FetchError(f"{reply.url} answers {reply.status}", reply.status, permanent=True)
+        reader = RootReader(reply.content_type, reply.url)
+
+        def rows() -> Iterator[tuple[Listed, bool]]:
+            for chunk in chunks:
+                for line in reader.feed(chunk):
+                    yield line, allow(line.name)
+            for line in reader.close():
+                yield line, allow(line.name)
+
+        with state.transaction():
+            state.replace_listed(rows())
+            state.put("listed for", fingerprint)
+            state.put("root etag", reply.etag)
+            serial = reader.serial if reader.serial is not None else reply.serial
+            state.put("root serial", None if serial is None else str(serial))
+    for problem in reader.problems:
+        note(problem)
+    return True

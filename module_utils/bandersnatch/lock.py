@@ -1,0 +1,37 @@
+"""One run at a time: a lock that the kernel frees when its holder ends, however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+
+from .errors import LockedError, StorageError
+
+
+@contextlib.contextmanager
+def hold(path: str, purpose: str) -> Iterator[int]:
+    """Hold the lock file `path` (flock(2)) and give its descriptor.
+
+    Raises LockedError, which says who holds it since when; StorageError where the file cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise StorageError(f"cannot open the lock {path}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 500, 0).decode("utf-8", "replace").strip() or "an unknown process"
+            raise LockedError(f"another run holds {path}: {holder}. Wait for it to end.") from error
+        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        text = f"{purpose}, process {os.getpid()} on {socket.gethostname()}, since {since}\n"
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text.encode(), 0)
+        yield descriptor
+    finally:
+        os.close(descriptor)

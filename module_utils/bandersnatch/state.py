@@ -1,0 +1,290 @@
+"""What is mirrored, at which serial and ETag: an SQLite database, `<directory>/state`.
+
+It says only what the disk holds: a row is written after its page and files are in place, and deleted after
+they are gone. Losing it costs a full check, never data. A rollback journal, not a write-ahead log: the log's
+shared memory ends a process with SIGBUS when the volume is full.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from .errors import StorageError
+from .model import Listed
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+-- what upstream lists; wanted = the filters let it in
+CREATE TABLE listed (name TEXT PRIMARY KEY, display TEXT, serial INTEGER, wanted INTEGER) WITHOUT ROWID;
+-- listed_serial: what the root index said when the page was read; serial: what the page said
+CREATE TABLE project (name TEXT PRIMARY KEY, display TEXT, serial INTEGER, listed_serial INTEGER, etag TEXT,
+    next_check INTEGER, fingerprint TEXT) WITHOUT ROWID;
+CREATE TABLE file (path TEXT PRIMARY KEY, project TEXT, digest TEXT, size INTEGER, verified INTEGER)
+    WITHOUT ROWID;
+CREATE INDEX file_project ON file (project);
+CREATE INDEX project_check ON project (next_check);
+CREATE TABLE failure (name TEXT PRIMARY KEY, reason TEXT, since INTEGER) WITHOUT ROWID;
+"""
+_VERSION = 1
+
+# A page is read when upstream says something new of it, when it failed before, when the settings that shape
+# pages changed, when its turn for a re-read has come (or the clock jumped), or when the index has no serials.
+_DUE = """
+    FROM listed AS l LEFT JOIN project AS p ON p.name = l.name
+    WHERE l.wanted AND (:all OR p.name IS NULL OR l.serial IS NULL
+        OR (l.serial IS NOT p.serial AND l.serial IS NOT p.listed_serial)
+        OR p.fingerprint IS NOT :fingerprint OR p.next_check <= :now OR p.next_check > :horizon
+        OR EXISTS (SELECT 1 FROM failure AS f WHERE f.name = l.name))
+"""
+
+
+class Due(NamedTuple):
+    """A page to read. `known` is false for a project that is not mirrored yet."""
+
+    name: str
+    display: str
+    listed_serial: int | None
+    known: bool
+    etag: str | None  # None: read it without a condition
+
+
+class Row(NamedTuple):
+    """A file on disk."""
+
+    path: str
+    digest: str
+    size: int
+    verified: bool  # false: found on disk or taken over, its content was not looked at yet
+
+
+class Project(NamedTuple):
+    """A mirrored project."""
+
+    name: str
+    display: str
+    serial: int | None
+    listed_serial: int | None
+    etag: str | None
+    next_check: int
+    fingerprint: str
+
+
+class State:
+    """The database of one run. Every method raises StorageError where SQLite cannot do it."""
+
+    def __init__(self, path: str, dry: bool = False) -> None:
+        """With `dry`, nothing reaches the disk: all is one transaction, which `close` rolls back."""
+        self._path = path
+        self._dry = dry
+        if dry and not os.path.exists(path):
+            path = ":memory:"
+        with self._guarded():
+            self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = TRUNCATE")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA temp_store = MEMORY")
+            self._db.execute("PRAGMA cache_size = -32000")
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+            elif version != _VERSION:
+                raise StorageError(
+                    f"{path} is of version {version}, this program writes {_VERSION}: "
+                    "move it away, the next run then checks everything"
+                )
+            if dry:
+                self._db.execute("BEGIN")
+
+    def close(self) -> None:
+        """Close the database."""
+        if self._dry:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+        self._db.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block, or nothing of it."""
+        if self._dry:
+            yield
+            return
+        with self._guarded():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    # Meta
+
+    def get(self, key: str) -> str | None:
+        """A remembered value."""
+        row = self._query("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None or row[0] is None else str(row[0])
+
+    def put(self, key: str, value: str | None) -> None:
+        """Remember a value."""
+        self._query("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    # What upstream lists
+
+    def replace_listed(self, rows: Iterable[tuple[Listed, bool]]) -> None:
+        """Forget what upstream listed and take these (line, wanted)."""
+        with self._guarded():
+            self._db.execute("DELETE FROM listed")
+            self._db.executemany(
+                "INSERT OR IGNORE INTO listed VALUES (?, ?, ?, ?)",
+                ((line.name, line.display, line.serial, wanted) for line, wanted in rows),
+            )
+
+    def count_due(self, terms: dict[str, object]) -> int:
+        """How many pages `due` will give."""
+        count: int = self._query("SELECT COUNT(*)" + _DUE, terms).fetchone()[0]
+        return count
+
+    def due(self, terms: dict[str, object], after: str, limit: int) -> list[Due]:
+        """The next pages to read, by name. `terms`: all, fingerprint, now, horizon."""
+        columns = """SELECT l.name, l.display, l.serial, p.name IS NOT NULL,
+            CASE WHEN p.fingerprint IS :fingerprint THEN p.etag END"""
+        clause = f"{columns}{_DUE} AND l.name > :after ORDER BY l.name LIMIT :limit"
+        rows = self._query(clause, {**terms, "after": after, "limit": limit})
+        return [Due(name, display, serial, bool(known), etag) for name, display, serial, known, etag in rows]
+
+    def anything_due(self, terms: dict[str, object]) -> bool:
+        """Whether a page must be read though upstream says nothing new. Quick, whatever the mirror's size."""
+        row = self._query(
+            """SELECT EXISTS (SELECT 1 FROM project WHERE next_check <= :now)
+                OR EXISTS (SELECT 1 FROM project WHERE next_check > :horizon)
+                OR EXISTS (SELECT 1 FROM failure)""",
+            terms,
+        ).fetchone()
+        return bool(row[0])
+
+    def gone(self) -> list[str]:
+        """Mirrored projects that upstream does not list, or that the filters keep out."""
+        rows = self._query(
+            """SELECT name FROM project AS p WHERE NOT EXISTS
+            (SELECT 1 FROM listed AS l WHERE l.name = p.name AND l.wanted) ORDER BY name"""
+        )
+        return [name for (name,) in rows]
+
+    # What is mirrored
+
+    def count_projects(self) -> int:
+        """How many projects are mirrored."""
+        count: int = self._query("SELECT COUNT(*) FROM project").fetchone()[0]
+        return count
+
+    def roots(self) -> Iterator[tuple[str, str, int | None]]:
+        """(name, display name, serial) of every mirrored project, ordered by name."""
+        yield from self._query("SELECT name, display, serial FROM project ORDER BY name")
+
+    def highest_serial(self) -> int | None:
+        """The highest serial of a mirrored page."""
+        serial: int | None = self._query("SELECT MAX(serial) FROM project").fetchone()[0]
+        return serial
+
+    def has_project(self, name: str) -> bool:
+        """Whether this normalised name is mirrored."""
+        return self._query("SELECT 1 FROM project WHERE name = ?", (name,)).fetchone() is not None
+
+    def put_projects(self, rows: Iterable[Project]) -> None:
+        """Remember projects whose page and files are in place."""
+        with self._guarded():
+            self._db.executemany("INSERT OR REPLACE INTO project VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def confirm(self, rows: Iterable[tuple[int | None, int, str]]) -> None:
+        """(listed serial, next check, name) of pages that were read and had not changed."""
+        with self._guarded():
+            self._db.executemany("UPDATE project SET listed_serial = ?, next_check = ? WHERE name = ?", rows)
+
+    def files_of(self, name: str) -> dict[str, Row]:
+        """The files of a project, by path."""
+        rows = self._query("SELECT path, digest, size, verified FROM file WHERE project = ?", (name,))
+        return {row[0]: Row(row[0], row[1], row[2], bool(row[3])) for row in rows}
+
+    def owner(self, path: str) -> str | None:
+        """The project that a path belongs to."""
+        row = self._query("SELECT project FROM file WHERE path = ?", (path,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def put_files(self, rows: Iterable[tuple[str, Row]]) -> None:
+        """Remember files: (project, file)."""
+        with self._guarded():
+            self._db.executemany(
+                "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)",
+                ((row.path, name, row.digest, row.size, row.verified) for name, row in rows),
+            )
+
+    def drop_files(self, paths: Iterable[str]) -> None:
+        """Forget files that are gone."""
+        with self._guarded():
+            self._db.executemany("DELETE FROM file WHERE path = ?", ((path,) for path in paths))
+
+    def drop_project(self, name: str) -> None:
+        """Forget a project that is gone, with its files and failure."""
+        for table, column in (("file", "project"), ("project", "name"), ("failure", "name")):
+            self._query(f"DELETE FROM {table} WHERE {column} = ?", (name,))  # noqa: S608 (fixed names)
+
+    def has_file(self, path: str) -> bool:
+        """Whether this path belongs to a mirrored project."""
+        return self.owner(path) is not None
+
+    def forget_all(self) -> None:
+        """Empty what an unfinished take-over of the disk has written."""
+        self._query("DELETE FROM project")
+        self._query("DELETE FROM file")
+
+    def serials_known(self) -> bool:
+        """Whether upstream states a serial for every project that is wanted."""
+        rows = self._query("SELECT EXISTS (SELECT 1 FROM listed WHERE wanted AND serial IS NULL)")
+        return not rows.fetchone()[0]
+
+    # What failed
+
+    def failed(self, rows: Sequence[tuple[str, str, int]]) -> None:
+        """Remember failures: (project, reason, POSIX seconds). The first time of a lasting one is kept."""
+        with self._guarded():
+            self._db.executemany(
+                "INSERT INTO failure VALUES (?, ?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET reason = excluded.reason",
+                rows,
+            )
+
+    def mended(self, names: Iterable[str]) -> None:
+        """Forget the failures of these projects."""
+        with self._guarded():
+            self._db.executemany("DELETE FROM failure WHERE name = ?", ((name,) for name in names))
+
+    def forget_unlisted_failures(self) -> None:
+        """Forget failures of projects that nobody asks for any more."""
+        self._query("DELETE FROM failure WHERE name NOT IN (SELECT name FROM listed WHERE wanted)")
+
+    def _query(self, text: str, values: Sequence[object] | dict[str, object] = ()) -> sqlite3.Cursor:
+        with self._guarded():
+            return self._db.execute(text, values)
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StorageError(f"{self._path}: {error}. {_remedy(error)}") from error
+
+
+def _remedy(error: sqlite3.Error) -> str:
+    text = str(error)
+    if "full" in text:
+        return "Make room on the volume, then run again."
+    if "readonly" in text or "unable to open" in text or "disk I/O" in text:
+        return "The file and its directory must be writable for the user that runs the mirror."
+    if "locked" in text:
+        return "Another program reads or writes it: end that, then run again."
+    return "Move the file away: the next run then checks everything and fetches only what is missing."

@@ -1,0 +1,348 @@
+"""Every touch of the mirror tree: safe places, atomic changes.
+
+Whatever enters `web/` is made complete elsewhere on the same file system and renamed. Symbolic links in the
+tree are never followed: a directory that turns out to be one is an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from . import syscalls
+from .errors import StorageError
+
+PAGE_JSON = "index.v1_json"
+PAGE_HTML = "index.html"
+_SHARED_DEPTH = 3  # packages/aa/bb is shared by many files, so worth remembering; deeper ones are not
+
+
+class Store:
+    """The mirror directory of one run. Every method raises StorageError where the volume says no."""
+
+    def __init__(self, directory: Path, hash_index: bool = False) -> None:
+        self.directory = str(directory)
+        self.web = f"{directory}/web"
+        self.simple = f"{directory}/web/simple"
+        self.packages = f"{directory}/web/packages"
+        self.staged = f"{directory}/tmp/pages"
+        self.parts = f"{directory}/tmp/files"
+        self._hash_index = hash_index
+        self._known: set[str] = set()
+
+    # The frame
+
+    def create(self) -> None:
+        """Make the mirror directory itself. Its parent must exist: a typo shall not make a tree."""
+        with _as_storage_error(self.directory), contextlib.suppress(FileExistsError):
+            os.mkdir(self.directory, 0o755)
+
+    def prepare(self) -> None:
+        """Make the directories that are missing, and drop pages that a killed run had staged."""
+        with _as_storage_error(self.directory):
+            for path in (self.web, self.simple, self.packages, f"{self.directory}/tmp", self.parts):
+                self._make(path)
+            if os.path.lexists(self.staged):
+                _delete(self.staged)
+            os.mkdir(self.staged, 0o755)
+
+    def finish(self) -> None:
+        """Leave no temporary files behind."""
+        with _as_storage_error(self.directory):
+            _delete(f"{self.directory}/tmp")
+
+    def free(self) -> int:
+        """Bytes that an unprivileged user may still write on the volume."""
+        with _as_storage_error(self.directory):
+            numbers = os.statvfs(self.directory)
+            return numbers.f_bavail * numbers.f_frsize
+
+    def total(self) -> int:
+        """Bytes of the whole volume."""
+        with _as_storage_error(self.directory):
+            numbers = os.statvfs(self.directory)
+            return numbers.f_blocks * numbers.f_frsize
+
+    def flush(self) -> None:
+        """Bring every file that was written to the device: before a page may link it."""
+        with _as_storage_error(self.directory):
+            syscalls.syncfs(self.directory)
+
+    # Files
+
+    def part(self, digest: str, path: str) -> str:
+        """Where a file is gathered. Named after its digest, so that a later run finds and completes it."""
+        if digest:
+            return f"{self.parts}/{digest.replace(':', '-')}.part"
+        return f"{self.parts}/{path.replace('/', '-')[-200:]}.part"
+
+    def size_of(self, path: str) -> int:
+        """Bytes of the regular file `path` (under web/), or -1 where there is none."""
+        try:
+            found = os.lstat(f"{self.web}/{path}")
+        except OSError:
+            return -1
+        return found.st_size if stat.S_ISREG(found.st_mode) else -1
+
+    def place(self, part: str, path: str) -> None:
+        """Move a complete file to its place under web/."""
+        target = f"{self.web}/{path}"
+        with _as_storage_error(target):
+            self._make_parents(path)
+            os.rename(part, target)
+
+    def remove_file(self, path: str) -> None:
+        """Unlink a file under web/, and the directories that it leaves empty."""
+        with _as_storage_error(path):
+            try:
+                os.unlink(f"{self.web}/{path}")
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            parent = os.path.dirname(path)
+            while parent.count("/") >= 1:
+                try:
+                    os.rmdir(f"{self.web}/{parent}")
+                except OSError:
+                    break
+                self._known.discard(f"{self.web}/{parent}")
+                parent = os.path.dirname(parent)
+
+    def files(self) -> Iterator[str]:
+        """Every path below web/packages that is not a directory, relative to web/."""
+        for top, _, names in os.walk(self.packages):
+            below = os.path.relpath(top, self.web)
+            for name in names:
+                yield f"{below}/{name}"
+
+    # Pages
+
+    def page(self, name: str) -> str:
+        """The directory of a project's page."""
+        return f"{self.simple}/{name[0]}/{name}" if self._hash_index else f"{self.simple}/{name}"
+
+    def stage(self, name: str, pages: dict[str, bytes], interim: bool = False) -> None:
+        """Write a project's page where no one reads it yet. `pages`: file name -> content."""
+        where = self._aside(name, interim)
+        with _as_storage_error(where):
+            try:
+                os.mkdir(where, 0o755)
+            except FileExistsError:
+                _delete(where)
+                os.mkdir(where, 0o755)
+            for file_name, content in pages.items():
+                _write(f"{where}/{file_name}", content)
+
+    def is_served(self, name: str, pages: dict[str, bytes]) -> bool:
+        """Whether a project's page directory holds exactly these files."""
+        where = self.page(name)
+        try:
+            return sorted(os.listdir(where)) == sorted(pages) and all(
+                read_file(f"{where}/{file_name}") == content for file_name, content in pages.items()
+            )
+        except OSError:
+            return False
+
+    def publish(self, name: str, interim: bool = False) -> None:
+        """Put the staged page of a project in the place of the one that is served, all of it at once."""
+        staged, target = self._aside(name, interim), self.page(name)
+        with _as_storage_error(target):
+            if self._hash_index:
+                self._make(os.path.dirname(target))
+            try:
+                syscalls.exchange(staged, target)
+            except FileNotFoundError:
+                os.rename(staged, target)
+                return
+            except OSError as error:
+                if error.errno not in {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}:
+                    raise
+                _replace_files(staged, target)  # a file system without RENAME_EXCHANGE: file after file
+            _delete(staged)
+
+    def _aside(self, name: str, interim: bool) -> str:
+        return f"{self.staged}/{name}.interim" if interim else f"{self.staged}/{name}"
+
+    def remove_page(self, name: str) -> None:
+        """Take a project's page away in one step, with the directory and what older clients left there."""
+        self._take_away(self.page(name), name)
+        self._take_away(f"{self.web}/pypi/{name}", f"{name}.pypi")
+
+    def page_directories(self) -> Iterator[tuple[str, str]]:
+        """(directory, its name) for each project page on disk, in either layout of hash-index."""
+        with _as_storage_error(self.simple), os.scandir(self.simple) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    continue
+                if len(entry.name) == 1 and not _has_page(entry.path):
+                    with os.scandir(entry.path) as below:
+                        yield from ((e.path, e.name) for e in below if e.is_dir(follow_symlinks=False))
+                else:
+                    yield entry.path, entry.name
+
+    def remove_stray(self, directory: str) -> None:
+        """Take away a page directory that belongs to no project of this mirror."""
+        self._take_away(directory, f"{os.path.basename(directory)}.stray")
+
+    def _take_away(self, directory: str, name: str) -> None:
+        aside = f"{self.staged}/{name}.removed"
+        with _as_storage_error(directory):
+            try:
+                os.rename(directory, aside)
+            except FileNotFoundError:
+                return
+            _delete(aside)
+
+    # Single files of web/
+
+    def place_json(self, name: str) -> None:
+        """Move a staged release JSON (`json = true`) to web/pypi/<name>/json."""
+        target = f"{self.web}/pypi/{name}/json"
+        with _as_storage_error(target):
+            self._make(f"{self.web}/pypi")
+            self._make(os.path.dirname(target))
+            os.rename(f"{self.staged}/{name}.json", target)
+
+    def stage_json(self, name: str, content: bytes) -> None:
+        """Write a project's release JSON where no one reads it yet."""
+        with _as_storage_error(name):
+            _write(f"{self.staged}/{name}.json", content)
+
+    def stage_chunks(self, name: str, chunks: Iterable[bytes]) -> str:
+        """Write a long file (the root index) where no one reads it yet; gives its path."""
+        where = f"{self.staged}/{name}"
+        with _as_storage_error(where), open(where, "wb", opener=_opener) as file:
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        return where
+
+    def replace(self, staged: str, path: str) -> bool:
+        """Move a staged file over `path` (under web/) if it differs. True where it did."""
+        target = f"{self.web}/{path}"
+        with _as_storage_error(target):
+            if _same(staged, target):
+                os.unlink(staged)
+                return False
+            os.rename(staged, target)
+            return True
+
+    def discard(self, path: str) -> bool:
+        """Unlink a file under web/ if it is there. True where it was."""
+        with _as_storage_error(path):
+            try:
+                os.unlink(f"{self.web}/{path}")
+            except FileNotFoundError:
+                return False
+        return True
+
+    # Directories
+
+    def _make_parents(self, path: str) -> None:
+        parts = path.split("/")[:-1]
+        where = self.web
+        for depth, part in enumerate(parts, 1):
+            where = f"{where}/{part}"
+            if where not in self._known:
+                self._make(where, remember=depth <= _SHARED_DEPTH)
+
+    def _make(self, path: str, remember: bool = True) -> None:
+        try:
+            os.mkdir(path, 0o755)
+        except FileExistsError:
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
+                raise StorageError(
+                    f"{path} is not a directory of the mirror (a symbolic link or a file): move it away"
+                ) from None
+        if remember:
+            self._known.add(path)
+
+
+def read_file(path: str) -> bytes:
+    """The content of a file of the mirror, no symbolic link followed. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    with open(descriptor, "rb") as file:
+        return file.read()
+
+
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+
+
+def _write(path: str, content: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(path, flags, 0o644)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
+
+
+def _delete(path: str) -> None:
+    """Remove a directory of the engine's own. The usual two pages go without a walk."""
+    for name in (PAGE_JSON, PAGE_HTML):
+        with contextlib.suppress(OSError):
+            os.unlink(f"{path}/{name}")
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        os.unlink(path)
+    except OSError:
+        shutil.rmtree(path)
+
+
+def _replace_files(staged: str, target: str) -> None:
+    for name in os.listdir(staged):
+        os.rename(f"{staged}/{name}", f"{target}/{name}")
+
+
+def _has_page(directory: str) -> bool:
+    return any(os.path.lexists(f"{directory}/{name}") for name in (PAGE_JSON, PAGE_HTML))
+
+
+def _same(first: str, second: str) -> bool:
+    size = 1 << 20
+    try:
+        with open(first, "rb") as one, open(second, "rb") as two:
+            if os.fstat(one.fileno()).st_size != os.fstat(two.fileno()).st_size:
+                return False
+            while chunk := one.read(size):
+                if chunk != two.read(size):
+                    return False
+    except FileNotFoundError:
+        return False
+    return True
+
+
+_REMEDIES = {
+    errno.ENOSPC: "the volume is full (space or inodes): make room or grow it, then run again",
+    errno.EDQUOT: "the quota is used up: raise it, then run again",
+    errno.EROFS: "the volume is read-only: look at the kernel log, repair and remount it",
+    errno.EACCES: "permission denied: the mirror directory must belong to the user that runs the mirror",
+    errno.EPERM: "not permitted: the mirror directory must belong to the user that runs the mirror",
+    errno.EIO: "the device reports an input/output error: look at the kernel log",
+    errno.ENOENT: "no such directory: make it, or mend `directory` in the config file",
+}
+
+
+def storage_error(path: str, error: OSError) -> StorageError:
+    """What an OSError means for the operator: the path, the reason, the remedy."""
+    remedy = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
+    return StorageError(f"{error.filename or path}: {remedy}")
+
+
+@contextlib.contextmanager
+def _as_storage_error(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(path, error) from error

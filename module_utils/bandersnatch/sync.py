@@ -1,0 +1,189 @@
+"""A run: what upstream has, what we have, the difference, and the steps that close it, in order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from . import VERSION, interrupt, listing, lock, plan, takeover
+from .apply import Committer
+from .config import Config
+from .errors import UnreachableError
+from .net import Client, NetSettings
+from .pool import Pool
+from .progress import Progress
+from .publish import publish_root, write_last_modified
+from .state import State
+from .store import Store
+from .summary import Summary
+from .tally import Tally
+from .wave import Parts, Waves
+
+WAVE = (
+    20_000  # projects whose files are known at one time: bounds the memory, the disk and the loss of a kill
+)
+_ATTEMPTS = 4
+
+
+class Options(NamedTuple):
+    """What a single run may be asked for."""
+
+    dry_run: bool = False
+    force_check: bool = False
+    allow_removals: bool = False
+
+
+def mirror(config: Config, options: Options, progress: Progress) -> Summary:
+    """Bring the mirror up to date with its upstream.
+
+    Raises GuardError, LockedError, UnreachableError, StorageError; then nothing that was served is lost. A
+    project that fails is in the summary.
+    """
+    os.umask(0o022)  # nginx reads what we write
+    store = Store(config.directory, config.hash_index)
+    if not options.dry_run:
+        store.create()
+    with _locked(config) as held, interrupt.noticed() as stop, _prepared(store, options, stop):
+        run = _Run(config, options, progress, store, held, stop)
+        try:
+            return run.run()
+        finally:
+            run.close()
+
+
+@contextlib.contextmanager
+def _locked(config: Config) -> Iterator[int | None]:
+    """Hold the run's lock; a dry run of a mirror that is not there yet needs none."""
+    if not config.directory.is_dir():
+        yield None
+        return
+    with lock.hold(f"{config.directory}/.lock", "bandersnatch mirror") as held:
+        yield held
+
+
+@contextlib.contextmanager
+def _prepared(store: Store, options: Options, stop: interrupt.Stop) -> Iterator[None]:
+    """The directories; afterwards no temporary files, but an interrupted run leaves its parts to the next."""
+    if options.dry_run:
+        yield
+        return
+    store.prepare()
+    try:
+        yield
+    finally:
+        if not stop.is_set():
+            store.finish()
+
+
+class _Run:
+    def __init__(
+        self,
+        config: Config,
+        options: Options,
+        progress: Progress,
+        store: Store,
+        held: int | None,
+        stop: interrupt.Stop,
+    ) -> None:
+        self._config, self._options, self._progress = config, options, progress
+        self._store, self._stop = store, stop
+        self._state = State(f"{config.directory}/state", dry=options.dry_run)
+        self._fingerprint = f"{VERSION} {config.page_fingerprint} {config.master}"
+        self._now = int(time.time())
+        self._settings = NetSettings(
+            timeout=config.timeout,
+            deadline=config.global_timeout,
+            user_agent=f"bandersnatch/{VERSION} (PyPI mirror; contact {config.contact})",
+            proxy=config.proxy,
+            allow_http=config.allow_non_https,
+            attempts=_ATTEMPTS,
+        )
+        self._tally = Tally(progress)
+        self._committer = Committer(config, store, self._state, self._fingerprint, self._now)
+        self._waves = Waves(
+            Parts(config, store, self._state, self._committer, progress, self._tally),
+            make_pool=lambda: Pool(config, store, self._settings, held=held, dry=options.dry_run),
+            stopped=stop.is_set,
+            force=options.force_check,
+            dry=options.dry_run,
+        )
+
+    def close(self) -> None:
+        self._waves.close()
+        self._state.close()
+
+    def run(self) -> Summary:
+        state, config, started = self._state, self._config, time.monotonic()
+        if state.get("adopted") is None:
+            takeover.adopt(self._store, state, self._progress.note)
+        client = Client(self._settings, sleep=self._stop.wait)
+        try:
+            news = listing.refresh(config, state, client, self._progress.note)
+        finally:
+            client.close()
+        force = self._options.force_check
+        horizon = self._now + self._committer.period + 86400
+        terms = {"all": force, "fingerprint": self._fingerprint, "now": self._now, "horizon": horizon}
+        if force or news or state.get("settled") != self._fingerprint or state.anything_due(terms):
+            self._converge(terms)
+        elif not self._options.dry_run:
+            self._tally.root_changed = publish_root(config, self._store, state, frozenset())
+        if not (self._options.dry_run or self._tally.failures or self._stop.is_set()):
+            write_last_modified(self._store, self._now)
+        text = state.get("root serial")
+        return self._tally.summary(
+            serial=int(text) if text else state.highest_serial(),
+            projects=state.count_projects(),
+            dry_run=self._options.dry_run,
+            interrupted=self._stop.is_set(),
+            seconds=time.monotonic() - started,
+        )
+
+    def _converge(self, terms: dict[str, object]) -> None:
+        state = self._state
+        mirrored = state.count_projects()
+        removals = state.gone() if self._config.delete_packages else []
+
+        def allow(more: list[str]) -> None:
+            if not self._options.allow_removals:
+                config = self._config
+                plan.guard(removals + more, mirrored, config.max_removals, config.max_removals_percent)
+
+        allow([])
+        after = ""
+        self._progress.start("reading pages", projects=state.count_due(terms))
+        while not self._waves.ended() and (due := state.due(terms, after, WAVE)):
+            after = due[-1].name
+            removals += self._waves.carry_out(due, allow)
+        if self._tally.failures and not self._waves.answered:
+            name, reason = next(iter(self._tally.failures.items()))
+            raise UnreachableError(f"upstream does not answer: {name}: {reason}. Nothing was changed")
+        if self._stop.is_set():
+            removals.clear()
+        self._tally.removed = sorted(set(removals))
+        if self._options.dry_run:
+            self._tally.files_removed += sum(len(state.files_of(name)) for name in self._tally.removed)
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        """What comes after the last wave: the root index, then removals, then what is left over."""
+        config, state, store, tally = self._config, self._state, self._store, self._tally
+        tally.root_changed = publish_root(config, store, state, frozenset(tally.removed))
+        if tally.removed:
+            self._progress.start("removing", projects=len(tally.removed))
+            tally.files_removed += self._committer.remove(tally.removed)
+        if self._stop.is_set():
+            return
+        with state.transaction():
+            state.forget_unlisted_failures()
+        if tally.failures:
+            return
+        if (self._options.force_check or state.get("sweep")) and config.delete_packages:
+            tally.files_removed += takeover.sweep(store, state)
+        with state.transaction():
+            state.put("sweep", None)
+            state.put("settled", self._fingerprint if state.serials_known() else None)

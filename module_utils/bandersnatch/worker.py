@@ -1,0 +1,238 @@
+"""One worker process: reads pages, fetches files, checks files. It decides nothing and places nothing.
+
+Tasks and answers are plain tuples, so that they travel cheaply between processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from typing import NamedTuple
+
+from . import index, index_html
+from .config import Config
+from .errors import ContentError, FetchError, ProjectError, StorageError
+from .model import Blob, Page
+from .net import Client, NetSettings
+from .store import PAGE_HTML, PAGE_JSON, Store, read_file
+
+PAGE_LIMIT = 128 << 20  # bytes of one page, decoded: the largest real ones have 30 MB
+STALE_WAITS = (0.5, 1.5)  # seconds before a page that is older than the root index is asked for again
+_BLOCK = 1 << 20
+
+
+class PageTask(NamedTuple):
+    """Read the page of a project."""
+
+    name: str
+    etag: str | None
+    least_serial: int | None  # what the root index said: an older page is stale
+    known: bool  # mirrored already: the page on disk may be the same
+
+
+class FileTask(NamedTuple):
+    """Bring a file to its part; with `check`, first look whether the file in place is right already."""
+
+    owner: str
+    blob: Blob
+    check: bool
+
+
+class PageAnswer(NamedTuple):
+    """`outcome`: same (304), gone (404, 410), new; with `reason`: bad, failed, unreachable, storage."""
+
+    name: str
+    outcome: str
+    reason: str = ""
+    serial: int | None = None
+    etag: str | None = None
+    quarantined: bool = False
+    blobs: tuple[Blob, ...] = ()
+    problems: tuple[str, ...] = ()
+    staged: bool = False
+    json: bool = False  # a release JSON is staged
+    html: bool = False  # upstream answered in HTML
+
+
+class FileAnswer(NamedTuple):
+    """`outcome`: kept (was right), fetched, bad (will not come), failed, unreachable, storage."""
+
+    owner: str
+    path: str
+    outcome: str
+    reason: str = ""
+    digest: str = ""
+    size: int = 0
+    fetched: int = 0
+    part: str = ""  # where the fetched file waits
+
+
+Task = PageTask | FileTask
+Answer = PageAnswer | FileAnswer
+
+
+class Worker:
+    """What one thread of a worker process does, with its own connections."""
+
+    def __init__(self, config: Config, store: Store, settings: NetSettings, dry: bool) -> None:
+        self._dry = dry  # write nothing
+        self._config = config
+        self._store = store
+        self._client = Client(settings)
+
+    def do(self, task: Task) -> Answer:
+        """Carry out a task. Its failure is an answer, too."""
+        if isinstance(task, PageTask):
+            try:
+                return self._page(task)
+            except StorageError as error:
+                return PageAnswer(task.name, "storage", str(error))
+            except ProjectError as error:
+                return PageAnswer(task.name, _failure(error), str(error))
+        try:
+            return self._file(task)
+        except StorageError as error:
+            return FileAnswer(task.owner, task.blob.path, "storage", str(error))
+        except ProjectError as error:
+            return FileAnswer(task.owner, task.blob.path, _failure(error), str(error))
+
+    # Pages
+
+    def _page(self, task: PageTask) -> PageAnswer:
+        config, url = self._config, f"{self._config.master}{task.name}/"
+        for wait in (*STALE_WAITS, None):
+            reply = self._client.get(
+                url, accept=index.ACCEPT_PAGE, etag=task.etag, limit=PAGE_LIMIT, fresh=wait != STALE_WAITS[0]
+            )
+            if reply.status != 200:
+                return PageAnswer(task.name, "same" if reply.status == 304 else "gone")
+            page = index.parse_page(reply.body, reply.content_type, reply.url, task.name)
+            serial = page.serial if page.serial is not None else reply.serial
+            if serial is None or task.least_serial is None or serial >= task.least_serial:
+                break
+            if wait is None:
+                raise ContentError(
+                    f"its page is of serial {serial}, the root index says {task.least_serial}: "
+                    "upstream serves a stale page; it is asked for again in the next run"
+                )
+            time.sleep(wait)
+        if serial is None:
+            serial = task.least_serial
+        html = "html" in reply.content_type
+        if page.status == "quarantined":
+            return PageAnswer(task.name, "new", serial=serial, quarantined=True, html=html)
+        page = config.filters.keep(page._replace(serial=serial))
+        blobs = tuple(index.blobs(page, config.core_metadata)) if config.release_files else ()
+        if not config.core_metadata and config.release_files:
+            page = page._replace(files=tuple(file._replace(core_metadata=False) for file in page.files))
+        return PageAnswer(
+            task.name,
+            "new",
+            serial=serial,
+            etag=reply.etag,
+            blobs=blobs,
+            problems=page.problems,
+            staged=self._stage(page, task.known),
+            json=config.json and not self._dry and self._stage_json(task.name),
+            html=html,
+        )
+
+    def _stage(self, page: Page, known: bool) -> bool:
+        """Write the page aside, unless the served one is the same."""
+        pages = render(self._config, page)
+        if known and self._store.is_served(page.name, pages):
+            return False
+        if not self._dry:
+            self._store.stage(page.name, pages)
+        return True
+
+    def _stage_json(self, name: str) -> bool:
+        base = self._config.master.removesuffix("simple/")
+        reply = self._client.get(f"{base}pypi/{name}/json", accept="application/json", limit=PAGE_LIMIT)
+        if reply.status != 200:
+            return False
+        self._store.stage_json(name, reply.body)
+        return True
+
+    # Files
+
+    def _file(self, task: FileTask) -> FileAnswer:
+        blob = task.blob
+        if task.check:
+            found = self._right(blob)
+            if found:
+                return FileAnswer(
+                    task.owner, blob.path, "kept", digest=found, size=self._store.size_of(blob.path)
+                )
+        part = self._store.part(blob.digest, blob.path)
+        got = self._client.download(self._urls(blob), part, blob.digest, blob.size)
+        if blob.mtime > 0:
+            os.utime(part, (blob.mtime, blob.mtime))  # Last-Modified and ETag agree between mirrors
+        return FileAnswer(task.owner, blob.path, "fetched", "", got.digest, got.size, got.fetched, part)
+
+    def _urls(self, blob: Blob) -> list[str]:
+        other = self._config.download_mirror
+        if not other:
+            return [blob.url]
+        from urllib.parse import quote
+
+        mirrored = f"{other.rstrip('/')}/{quote(blob.path)}"
+        return [mirrored] if self._config.download_mirror_no_fallback else [mirrored, blob.url]
+
+    def _right(self, blob: Blob) -> str:
+        """The digest of the file in place if it is the one that is wanted, else ''."""
+        if blob.digest and self._config.compare_method == "stat":
+            return blob.digest  # its size was compared already
+        algorithm = blob.digest.partition(":")[0] or "sha256"
+        digest = hashlib.new(algorithm)
+        try:
+            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+            descriptor = os.open(f"{self._store.web}/{blob.path}", flags)
+        except OSError:
+            return ""
+        try:
+            while block := os.read(descriptor, _BLOCK):
+                digest.update(block)
+        except OSError:
+            return ""  # an unreadable block: fetch the file again
+        finally:
+            os.close(descriptor)
+        found = f"{algorithm}:{digest.hexdigest()}"
+        return found if blob.digest in {found, ""} else ""
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+def render(config: Config, page: Page) -> dict[str, bytes]:
+    """The files of a project's page directory, as the settings want them."""
+    root: str | None = config.root_uri or ("../../../" if config.hash_index else "../../")
+    if not config.release_files and not config.root_uri:
+        root = None  # the files stay where upstream has them
+    pages = {}
+    if config.simple_format != "HTML":
+        pages[PAGE_JSON] = index.render_json(page, root)
+    if config.simple_format != "JSON":
+        pages[PAGE_HTML] = index_html.render_html(page, root)
+    return pages
+
+
+def read_page(directory: str, name: str) -> Page:
+    """A page that this engine (or bandersnatch) has written. Raises ContentError, OSError."""
+    # The host does not matter: the links of our own pages are relative, or their paths tell where files lie.
+    url = f"http://127.0.0.1/simple/{name}/"
+    try:
+        body, kind = read_file(f"{directory}/{PAGE_JSON}"), "application/vnd.pypi.simple.v1+json"
+    except FileNotFoundError:
+        body, kind = read_file(f"{directory}/{PAGE_HTML}"), "text/html"
+    return index.parse_page(body, kind, url, name)
+
+
+def _failure(error: ProjectError) -> str:
+    if isinstance(error, FetchError):
+        if error.permanent:
+            return "bad"
+        return "unreachable" if error.status == 0 or error.status >= 500 else "failed"
+    return "bad"
