@@ -84,7 +84,8 @@ def netrc_login(host: str) -> str:
         found = netrc(path).authenticators(host)
     except (OSError, NetrcParseError, UnicodeError):
         return ""  # another program's file: its faults are not ours to report
-    return f"{found[0] or found[1]}:{found[2]}" if found else ""
+    login = f"{found[0] or found[1]}:{found[2]}" if found else ""
+    return login if login != ":" else ""
 
 
 def tls_context() -> ssl.SSLContext:
