@@ -59,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="bandersnatch",
         description="Mirrors a Python package index.",
         epilog="Exit codes: 0 in sync; 1 no config file yet, or a bug; 2 wrong arguments or config; "
-        "3 some projects failed; 4 refused by the deletion guard; 5 another run is under way; 6 upstream does not answer; "
-        "7 the volume cannot take it; 130 interrupted.",
+        "3 some projects failed; 4 refused by the deletion guard; 5 another run is under way; "
+        "6 upstream does not answer; 7 the volume cannot take it; 130 interrupted.",
         allow_abbrev=False,
     )
     parser.add_argument(

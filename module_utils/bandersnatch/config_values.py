@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from .errors import FetchError
 from .urls import Target, parse
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(%|b?|[kmgtp](?:i?b|i)?)", re.IGNORECASE)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(%|b?|[kmgtp](?:i?b|i)?)", re.IGNORECASE | re.ASCII)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
@@ -98,10 +98,7 @@ def number(low: float, high: float, unit: str) -> Kind:
     """A number of `unit` from `low` to `high`."""
 
     def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
+        value = float(text) if re.fullmatch(r"\d{1,18}(\.\d{1,18})?", text, re.ASCII) else math.nan
         if not low <= value <= high:
             raise ValueError(f"is not a number of {unit} from {low:g} to {high:g}")
         return value

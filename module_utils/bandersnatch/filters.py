@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from .model import File, Page
 
+    Release = Version | str  # a version, or the text that is none by PEP 440
+
 SEMANTICS = 1  # rises when the same settings begin to keep something else: then all pages are judged again
 
 # By platform: how the platform tag of its files begins, and the extensions of its own installers.
@@ -79,15 +81,13 @@ class Filters(NamedTuple):
             files = tuple(file for file in files if not self._wrong_platform(file.filename, page.name))
         versions = page.versions
         if by_release:
-            releases: dict[str, list[File]] = {}
-            release_of = {file.path: _canonical(file_version(file.filename, page.name)) for file in files}
+            release_of = {file.path: _release(file_version(file.filename, page.name)) for file in files}
+            releases: dict[Release, list[File]] = {}
             for file in files:
                 releases.setdefault(release_of[file.path], []).append(file)
-            stated = {version: _canonical(version) for version in versions or ()}
-            kept = self._kept_releases(page.name, releases, stated.values())
-            files = tuple(
-                file for file in files if not release_of[file.path] or release_of[file.path] in kept
-            )
+            stated = {version: _release(version) for version in versions or ()}
+            kept = self._kept_releases(page.name, releases, stated.values()) | {""}
+            files = tuple(file for file in files if release_of[file.path] in kept)
             if versions is not None:
                 versions = tuple(version for version in versions if stated[version] in kept)
         if len(files) == len(page.files) and versions == page.versions:
@@ -116,37 +116,41 @@ class Filters(NamedTuple):
     def _judges_prereleases(self, name: str) -> bool:
         return self.no_prereleases and (not self.prerelease_projects or name in self.prerelease_projects)
 
-    def _kept_releases(self, name: str, releases: dict[str, list[File]], stated: Iterable[str]) -> set[str]:
-        """Of the canonical versions that have files or are stated, those that stay."""
-        allowed = {version for version in {*releases, *stated} if self._allow_release(name, version)}
+    def _kept_releases(
+        self, name: str, releases: dict[Release, list[File]], stated: Iterable[Release]
+    ) -> set[Release]:
+        """Of the releases that have files or are stated, those that stay."""
+        allowed = {
+            release for release in {*releases, *stated} if release and self._allow_release(name, release)
+        }
         if not self.latest:
             return allowed
-        return self._newest({v: files for v, files in releases.items() if v and v in allowed})
+        return self._newest({release: files for release, files in releases.items() if release in allowed})
 
-    def _allow_release(self, name: str, text: str) -> bool:
-        if _matches(self.release_patterns, text):
+    def _allow_release(self, name: str, release: Release) -> bool:
+        if _matches(self.release_patterns, str(release)):
             return False
-        version = _version(text)
-        if self._judges_prereleases(name) and version is not None and version.is_prerelease:
+        if self._judges_prereleases(name) and not isinstance(release, str) and release.is_prerelease:
             return False
         allowed = ("",) if self.allowed_releases is None else self.allowed_releases.get(name, ())
         blocked = (self.blocked_releases or {}).get(name, ())
-        return any(_fits(version, specs) for specs in allowed) and not any(
-            _fits(version, specs) for specs in blocked
+        return any(_fits(release, specs) for specs in allowed) and not any(
+            _fits(release, specs) for specs in blocked
         )
 
-    def _newest(self, releases: dict[str, list[File]]) -> set[str]:
-        def age(text: str) -> tuple[Any, ...]:
-            version = _version(text)
+    def _newest(self, releases: dict[Release, list[File]]) -> set[Release]:
+        def age(release: Release) -> tuple[Any, ...]:
             # What is no version by PEP 440 is older than what is: so installers saw it.
-            order = (0, text) if version is None else (1, version)
+            order = (not isinstance(release, str), release)
             if not self.by_time:
                 return order
-            return (min(file.upload_time or "" for file in releases[text]), order)
+            return (min(file.upload_time or "" for file in releases[release]), order)
 
         ordered = sorted(releases, key=age)
         kept = ordered[-self.latest :]
-        finals = [text for text in ordered if not _is_prerelease(text)]
+        finals = [
+            release for release in ordered if not isinstance(release, str) and not release.is_prerelease
+        ]
         if finals and finals[-1] not in kept:
             kept[0] = finals[-1]  # what installers choose must be there
         return set(kept)
@@ -227,27 +231,14 @@ def _matches(patterns: tuple[str, ...], text: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _version(text: str) -> Version | None:
+def _release(text: str | None) -> Release:
+    """The release that a version names, whatever its spelling (`1.0-rc1` is `1rc1`); "" for none."""
     from packaging.version import InvalidVersion, Version  # only where releases are filtered
 
     try:
-        return Version(text)
+        return Version(text or "")
     except InvalidVersion:
-        return None
-
-
-@lru_cache(maxsize=4096)
-def _canonical(text: str | None) -> str:
-    """One spelling for each version (`1.0-rc1` is `1.0rc1`); "" for none."""
-    if text is None:
-        return ""
-    version = _version(text)
-    return text if version is None else str(version)
-
-
-def _is_prerelease(text: str) -> bool:
-    version = _version(text)
-    return version is None or version.is_prerelease
+        return text or ""
 
 
 @lru_cache(maxsize=1024)
@@ -257,10 +248,10 @@ def _specifiers(text: str) -> SpecifierSet:
     return SpecifierSet(text)
 
 
-def _fits(version: Version | None, specifiers: str) -> bool:
-    if version is None:
-        return not specifiers  # no order is known: it fits only where any version does
-    return _specifiers(specifiers).contains(version, prereleases=True)
+def _fits(release: Release, specifiers: str) -> bool:
+    if isinstance(release, str):
+        return not specifiers  # it has no order: it fits only where any version does
+    return _specifiers(specifiers).contains(release, prereleases=True)
 
 
 def _stable(value: object) -> object:
