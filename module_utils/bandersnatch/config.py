@@ -55,6 +55,7 @@ class Config(NamedTuple):
     diff_append_epoch: bool = False
     log_config: Path | None = None
     access_log_pattern: str | None = None  # glob, absolute
+    fold_user_agents: bool = False
     filters: Filters = Filters()
     warnings: tuple[str, ...] = ()  # a sentence for each thing in the file that has no effect or is risky
 
@@ -105,7 +106,8 @@ def _load(path: Path) -> Config:
         raise ConfigError("[mirror] directory is /: name a directory of its own, such as /srv/pypi")
     master = mirror.get("master") or _default_master()
     size: Size = mirror.get("min_free") or Size(0, 0.0)
-    fields = {name: value for name, value in mirror.items() if name in Config._fields}
+    wanted = {**mirror, **sections.get("statistics", {})}
+    fields = {name: value for name, value in wanted.items() if name in Config._fields}
     config = Config(
         **{
             **fields,
@@ -113,7 +115,6 @@ def _load(path: Path) -> Config:
             "min_free": size.bytes,
             "min_free_percent": size.percent,
             "contact": mirror.get("contact") or f"root@{_host_name()}",
-            "access_log_pattern": sections.get("statistics", {}).get("access_log_pattern"),
             "filters": read_filters(sections, warnings.append),
         }
     )

@@ -245,6 +245,13 @@ KEYS = (
         "",
         "The web server's access logs, as a pattern: `/var/log/nginx/bandersnatch.access.log*`.",
     ),
+    Key(
+        "statistics",
+        "fold-user-agents",
+        values.yes_no(),
+        "false",
+        "Write the installer's name instead of the raw User-Agent into the daily files, and keep no raw ones.",
+    ),
     Key("plugins", "enabled", values.LINES, "", "The filters that work: their names, one a line, or `all`."),
     Key("allowlist", "packages", values.LINES, "", _PROJECTS),
     Key("blocklist", "packages", values.LINES, "", _PROJECTS),

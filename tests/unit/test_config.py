@@ -247,6 +247,8 @@ def test_the_diff_file_may_name_the_directory_as_bandersnatch_does(conf: Path) -
 def test_statistics(conf: Path) -> None:
     more = "[statistics]\naccess-log-pattern = /var/log/nginx/access.log*\n"
     assert read(conf, more).access_log_pattern == "/var/log/nginx/access.log*"
+    assert not read(conf, more).fold_user_agents
+    assert read(conf, more + "fold-user-agents = yes\n").fold_user_agents
     assert "absolute" in refusal(conf, "[statistics]\naccess-log-pattern = access.log*\n")
 
 
