@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from faults import Gate
 from invariant import Served, equals_upstream, holds
 from simserver import Request
 from simulator import Simulator
@@ -164,13 +165,13 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-def wait_until(condition: object, what: str) -> None:
-    """Wait for something that another process does; fails after PATIENCE seconds."""
-    assert callable(condition)
+def arrives(gate: Gate, process: subprocess.Popen[str]) -> None:
+    """Wait until a started command has asked for what the gate holds back."""
     deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
+    while not gate.reached.wait(0.1):
+        if process.poll() is not None or time.monotonic() > deadline:
+            kill(process)
+            raise AssertionError(f"it never asked for {gate.pattern}; exit code {process.returncode}")
 
 
 def tree(directory: Path) -> dict[str, tuple[object, ...]]:

@@ -10,7 +10,7 @@ LOCAL = "variety-1.0+cu118-py3-none-any.whl"
 
 def variety(upstream: Simulator) -> None:
     """One of everything that the Simple API can say."""
-    upstream.add_project("Plain.Name_", "1.0", "1.1")
+    upstream.add_project("Plain.Name", "1.0", "1.1")
     upstream.add_project("variety", "2.0", requires_python='>=3.8, <4 & "quoted"')
     upstream.add_file("variety", LOCAL, "1.0+cu118", gpg_sig=False, requires_python=">=3.10")
     upstream.add_file(

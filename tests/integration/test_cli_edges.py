@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from faults import Gate
-from harness import Mirror, tree
+from harness import Mirror, arrives, tree
 from scenes import small, variety
 from simulator import Simulator
 
@@ -151,7 +151,7 @@ def test_a_signal_ends_the_run_and_the_next_one_converges(
     gate = Gate(r"/packages/.*alpha_4.*")
     upstream.fault(gate)
     process = mirror.start()
-    assert gate.reached.wait(60)
+    arrives(gate, process)
     process.send_signal(number)
     done = mirror.finish(process)
     assert done.exit_code == 130
@@ -167,7 +167,7 @@ def test_a_closed_terminal_ends_the_run_cleanly(upstream: Simulator, mirror: Mir
     gate = Gate(r"/packages/.*alpha_4.*")
     upstream.fault(gate)
     process = mirror.start()
-    assert gate.reached.wait(60)
+    arrives(gate, process)
     os.killpg(process.pid, signal.SIGHUP)
     mirror.finish(process)
     upstream.heal()

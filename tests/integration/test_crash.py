@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from faults import Gate
-from harness import Mirror, kill
+from harness import Mirror, arrives, kill
 from simulator import Simulator
 
 KILLS = 1000 if os.environ.get("SOAK") else 42
@@ -108,7 +108,7 @@ def test_killed_in_the_middle_of_a_file_the_rest_is_fetched(upstream: Simulator,
     gate.act = stall
     upstream.fault(gate)
     process = mirror.start()
-    assert gate.reached.wait(60)
+    arrives(gate, process)
     part_grows(mirror, half)
     kill(process)
     mirror.assert_holds(finished=False)
@@ -136,7 +136,7 @@ def test_leftovers_of_a_killed_run_go_when_upstream_changed(upstream: Simulator,
     gate = Gate("/packages/.*/project_24-1.1.tar.gz")
     upstream.fault(gate)
     process = mirror.start()
-    assert gate.reached.wait(60)
+    arrives(gate, process)
     kill(process)
     upstream.heal()
     for number in range(10):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 from faults import Gate
-from harness import PATIENCE, Mirror
+from harness import PATIENCE, Mirror, arrives
 from scenes import small
 from simulator import Simulator
 
@@ -17,7 +17,7 @@ def test_a_second_run_says_who_holds_the_lock_and_ends(upstream: Simulator, mirr
     gate = Gate("/packages/.*")
     upstream.fault(gate)
     first = mirror.start()
-    assert gate.reached.wait(60)
+    arrives(gate, first)
     asked = len(upstream.requests)
     second = mirror.start()
     _, stderr = second.communicate(timeout=PATIENCE)
@@ -37,7 +37,7 @@ def test_a_dry_run_meanwhile_disturbs_nobody(upstream: Simulator, mirror: Mirror
     gate = Gate("/packages/.*")
     upstream.fault(gate)
     first = mirror.start()
-    assert gate.reached.wait(60)
+    arrives(gate, first)
     second = mirror.start("mirror", "--dry-run")
     second.communicate(timeout=PATIENCE)
     assert second.returncode in (0, 5)
@@ -70,7 +70,7 @@ def test_workers_end_with_their_parent(upstream: Simulator, mirror: Mirror) -> N
     gate = Gate("/packages/.*alpha_29-1.1.tar.gz")
     upstream.fault(gate)
     process = mirror.start()
-    assert gate.reached.wait(60)
+    arrives(gate, process)
     os.kill(process.pid, signal.SIGKILL)
     gate.open()
     process.communicate(timeout=PATIENCE)  # returns when nobody holds its pipes: no worker is left
