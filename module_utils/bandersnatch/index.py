@@ -163,7 +163,7 @@ def _file(entry: Any, locate: Callable[[str, str, object], _Located]) -> File:
         provenance = None
     metadata = get("core-metadata")
     if type(metadata) is not bool:
-        metadata = _core_metadata(entry)
+        metadata = hex_hashes(metadata) or _core_metadata(entry)
     return File(
         filename,
         url,

@@ -19,8 +19,9 @@ _PLAIN_FILE = re.compile(
 # Slashes, C0, DEL, C1, the two line separators of Unicode, lone surrogates.
 _FORBIDDEN = re.compile("[/\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
-_HASHED = re.compile(r"/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}")
-_HASHED_LENGTH = len("/packages/aa/bb/") + 60
+_HASHED = re.compile(r"/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/")
+_HASHED_LENGTH = len("/packages/aa/bb//") + 60
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~/-]*")
 _PYTHON = re.compile(r"source|any|(?:py|cp)\S+|\d\.\d\S*")
 
 
@@ -57,13 +58,12 @@ def file_path(url_path: str, filename: str, digest_hex: str) -> str:
     `digest_hex` (64 characters at least) makes the path where the URL has another shape. The result has five
     segments always, so that no file can lie where a directory is needed.
     """
-    if url_path.endswith("/" + filename):
-        directory = url_path[: -len(filename) - 1]
-        tail = directory[-_HASHED_LENGTH:]
-        if _HASHED.fullmatch(tail):
-            return f"{tail[1:]}/{filename}"
-        segments = directory.rsplit("/", 4)[1:]
-        if len(segments) == 4 and _is_old_layout(segments):
+    if url_path.endswith(filename):
+        tail = url_path[-_HASHED_LENGTH - len(filename) :]
+        if _HASHED.match(tail):
+            return tail[1:]
+        segments = url_path[: -len(filename)].rsplit("/", 5)[1:-1]
+        if len(segments) == 4 and url_path[-len(filename) - 1] == "/" and _is_old_layout(segments):
             return f"{'/'.join(segments)}/{filename}"
     return f"packages/{digest_hex[:2]}/{digest_hex[2:4]}/{digest_hex[4:64]}/{filename}"
 
@@ -81,7 +81,7 @@ def _is_old_layout(segments: list[str]) -> bool:
 
 def quoted(path: str) -> str:
     """Percent-encode a path, but for its slashes and what RFC 3986 calls unreserved."""
-    return quote(path, safe="/")
+    return path if _UNRESERVED.fullmatch(path) else quote(path, safe="/")
 
 
 def shown(text: str, limit: int = 200) -> str:

@@ -75,6 +75,9 @@ def hex_hashes(stated: object) -> dict[str, str]:
     """The entries of `stated` that map a name to a hex digest of the right length, in lower case."""
     kept: dict[str, str] = {}
     if isinstance(stated, dict):
+        sha256 = stated.get("sha256") if len(stated) == 1 else None
+        if type(sha256) is str and _SHA256.fullmatch(sha256):
+            return stated  # as nearly all are
         for name, value in stated.items():
             if (
                 isinstance(value, str)
@@ -127,7 +130,7 @@ class Resolver:
         try:
             parts = urlsplit(urljoin(self._base, link.strip()))
             host = parts.hostname or ""
-            host = f"[{host}]" if ":" in host else host.encode("idna").decode("ascii")
+            host = f"[{host}]" if "[" in parts.netloc else host.encode("idna").decode("ascii")
             netloc = host if parts.port is None else f"{host}:{parts.port}"
         except ValueError:  # UnicodeError is one too
             raise UnusableError(f"its URL {shown(link, 80)} cannot be read") from None
@@ -155,19 +158,20 @@ class FileCheck:
         reason = safe_filename(filename)
         if reason is not None:
             raise UnusableError(f"its name {reason}")
-        sha256 = stated.get("sha256") if type(stated) is dict and len(stated) == 1 else None
-        if type(sha256) is str and _SHA256.fullmatch(sha256):
-            hashes: dict[str, str] = stated  # type: ignore[assignment]  # one entry, and that is checked
-            digest = "sha256:" + sha256
-        else:
-            hashes = hex_hashes(stated)
-            digest = strongest(hashes)
-            if not digest:
-                states = ", ".join(hashes) or "none at all"
-                raise UnusableError(f"no hash is stated that proves its content, such as sha256 ({states})")
-            sha256 = hashes.get("sha256", digest.partition(":")[2])
+        hashes = hex_hashes(stated)
+        digest = strongest(hashes)
+        if not digest:
+            weak = f"only {', '.join(hashes)}" if hashes else "none at all"
+            raise UnusableError(
+                f"no hash is stated that proves its content, such as sha256 ({shown(weak, 80)})"
+            )
         url, path = self._resolve(link)
-        return url, file_path(path, filename, sha256), hashes, digest
+        return (
+            url,
+            file_path(path, filename, hashes.get("sha256") or digest.partition(":")[2]),
+            hashes,
+            digest,
+        )
 
     def place(self, file: File) -> None:
         """Take the file in, unless it stands in the way of an earlier one (then UnusableError)."""

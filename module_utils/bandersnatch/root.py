@@ -15,7 +15,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from .index import DECODER, is_json
 from .index_html import API_VERSION, HTML_FOOT, Attributes, IndexParser, escape, html_head
 from .model import Listed
-from .names import is_project_name, normalize, quoted, shown
+from .names import is_project_name, normalize, shown
 from .pagecheck import SHOWN_PROBLEMS, check_version, page_error, serial_of
 
 _CHUNK = 1 << 16  # bytes, about, of each chunk that is written
@@ -207,8 +207,8 @@ class _JsonRoot:
 class _HtmlRoot(IndexParser):
     """<a href="/simple/name/">Name</a>, one for each project.
 
-    Navigation is no project: without a repository version (PEP 629), which only an index states, a link counts
-    only if it leads to below the index.
+    Navigation is no project: without a repository version (PEP 629), which only an index states, a link
+    counts only if it leads to below the index.
     """
 
     def __init__(self, url: str, problems: Problems) -> None:
@@ -288,7 +288,7 @@ def _skip_space(buffer: str, position: int) -> int:
 
 
 def root_json(rows: Iterable[tuple[str, int | None]], serial: int | None) -> Iterator[bytes]:
-    """The root index as JSON in chunks of about 64 KiB. `rows`: (display name, serial), in the order to write."""
+    """The root index as JSON in chunks of about 64 KiB. `rows`: (display name, serial), in order."""
     meta = "" if serial is None else f',"_last-serial":{serial}'
     return _chunks(
         f'{{"meta":{{"api-version":"{API_VERSION}"{meta}}},"projects":[',
@@ -307,7 +307,7 @@ def root_html(rows: Iterable[tuple[str, int | None]]) -> Iterator[bytes]:
     """The root index as HTML 5 in chunks of about 64 KiB, one project a line."""
     return _chunks(
         html_head("Simple index", [("pypi:repository-version", API_VERSION)]),
-        (f'<a href="{quoted(normalize(name))}/">{escape(name)}</a><br>\n' for name, _ in rows),
+        (f'<a href="{escape(normalize(name))}/">{escape(name)}</a><br>\n' for name, _ in rows),
         "",
         HTML_FOOT,
     )
