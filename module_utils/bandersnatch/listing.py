@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 
 from . import index
 from .config import Config
@@ -16,11 +15,11 @@ from .state import State
 ROOT_LIMIT = 1 << 30  # bytes of the root index, decoded: 700,000 projects have some 40 MB
 _ATTEMPTS = 3  # a body that breaks off is asked for again
 
-OpenRoot = Callable[..., AbstractContextManager[object]]
 
-
-def refresh(config: Config, state: State, client: Client, note: Callable[[str], None]) -> bool:
+def refresh(config: Config, state: State, client: Client) -> bool:
     """Bring the state's list up to date; true where it may have changed.
+
+    What could not be taken from the root index stays in the state as "root problems".
 
     Raises UnreachableError where the root index cannot be had.
     """
@@ -30,9 +29,7 @@ def refresh(config: Config, state: State, client: Client, note: Callable[[str], 
     known = state.get("listed for") == fingerprint
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return _from_root(
-                config, state, client, note, fingerprint, state.get("root etag") if known else None
-            )
+            return _from_root(config, state, client, fingerprint, state.get("root etag") if known else None)
         except (ContentError, FetchError) as error:
             if attempt == _ATTEMPTS or (isinstance(error, FetchError) and error.permanent):
                 raise UnreachableError(
@@ -49,6 +46,7 @@ def _from_allowlist(names: frozenset[str], state: State, fingerprint: str) -> bo
         state.put("listed for", fingerprint)
         state.put("root etag", None)
         state.put("root serial", None)
+        state.put("root problems", None)
     return True
 
 
@@ -56,7 +54,6 @@ def _from_root(
     config: Config,
     state: State,
     client: Client,
-    note: Callable[[str], None],
     fingerprint: str,
     etag: str | None,
 ) -> bool:
@@ -84,6 +81,5 @@ def _from_root(
             state.put("root etag", reply.etag)
             serial = reader.serial if reader.serial is not None else reply.serial
             state.put("root serial", None if serial is None else str(serial))
-    for problem in reader.problems:
-        note(problem)
+            state.put("root problems", "; ".join(reader.problems))
     return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -76,10 +77,9 @@ class Store:
     # Files
 
     def part(self, digest: str, path: str) -> str:
-        """Where a file is gathered. Named after its digest, so that a later run finds and completes it."""
-        if digest:
-            return f"{self.parts}/{digest.replace(':', '-')}.part"
-        return f"{self.parts}/{path.replace('/', '-')[-200:]}.part"
+        """Where a file is gathered: always the same place, so that a later run finds and completes it."""
+        key = hashlib.blake2b(f"{digest} {path}".encode(), digest_size=20).hexdigest()
+        return f"{self.parts}/{key}.part"
 
     def size_of(self, path: str) -> int:
         """Bytes of the regular file `path` (under web/), or -1 where there is none."""

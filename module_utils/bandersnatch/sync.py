@@ -121,9 +121,11 @@ class _Run:
             takeover.adopt(self._store, state, self._progress.note)
         client = Client(self._settings, sleep=self._stop.wait)
         try:
-            news = listing.refresh(config, state, client, self._progress.note)
+            news = listing.refresh(config, state, client)
         finally:
             client.close()
+        if problems := state.get("root problems"):
+            self._tally.fail("root index", problems)
         force = self._options.force_check
         horizon = self._now + self._committer.period + 86400
         terms = {"all": force, "fingerprint": self._fingerprint, "now": self._now, "horizon": horizon}
@@ -158,7 +160,7 @@ class _Run:
         while not self._waves.ended() and (due := state.due(terms, after, WAVE)):
             after = due[-1].name
             removals += self._waves.carry_out(due, allow)
-        if self._tally.failures and not self._waves.answered:
+        if self._tally.failures and self._waves.asked and not self._waves.answered:
             name, reason = next(iter(self._tally.failures.items()))
             raise UnreachableError(f"upstream does not answer: {name}: {reason}. Nothing was changed")
         if self._stop.is_set():

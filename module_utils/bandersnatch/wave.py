@@ -53,7 +53,7 @@ class Waves:
         self._force, self._dry = force, dry
         self._pool: Pool | None = None
         self._silent = 0  # requests in a row that upstream did not answer
-        self.answered = False
+        self.asked = self.answered = False
 
     def close(self) -> None:
         """End the worker processes."""
@@ -219,6 +219,7 @@ class Waves:
             self._pool = self._make_pool()
         for answer in self._pool.run(tasks):
             if answer is not None:
+                self.asked = True
                 if answer.outcome == "storage":
                     raise StorageError(answer.reason)
                 if answer.outcome == "unreachable":
