@@ -180,12 +180,8 @@ def test_an_empty_page_is_one_if_it_says_its_version(version: str) -> None:
     assert parse(META.format(version)) == Page("foo", ())
 
 
-@pytest.mark.parametrize(
-    "heading", ["<title>Links for foo</title>", "<h1>links  for\n foo</h1>", "<h1>Links for foo"]
-)
+@pytest.mark.parametrize("heading", ["<title>Links for foo</title>", "<h1>\n LINKS for Foo </h1>"])
 def test_an_empty_page_is_one_if_it_is_called_links_for(heading: str) -> None:
-    if "  " in heading:
-        heading = " ".join(heading.split())
     assert parse(f"<html>{heading}</html>") == Page("foo", ())
 
 
@@ -233,4 +229,4 @@ def test_a_page_that_was_cut_short_is_refused(text: str) -> None:
 def test_hostile_markup_ends_in_an_error_soon(unit: str) -> None:
     """html.parser alone would take hours for some of these: its time is quadratic."""
     with pytest.raises(ContentError):
-        parse(unit * (400_000 // len(unit)))
+        parse(unit * (280_000 // len(unit)))
