@@ -251,8 +251,6 @@ def _check_together(config: Config, path: Path, warn: Warn) -> None:
                 f"[mirror] {name} is plain http, which whoever is on the way can change: "
                 "use https, or set allow-non-https = true"
             )
-    if not config.release_files and not config.root_uri:
-        raise ConfigError("[mirror] release-files = false needs root_uri: where else would the pages link?")
     if config.log_config and not os.access(config.log_config, os.R_OK):
         raise ConfigError(
             f"[mirror] log-config = {config.log_config}: there is no such file that we can read"

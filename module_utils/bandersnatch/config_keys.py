@@ -99,7 +99,7 @@ KEYS = (
         "release-files",
         values.yes_no(),
         "true",
-        "Mirror the files. With `false` only the pages, which link to `root_uri`.",
+        "Mirror the files. With `false` only the pages, which link to `root_uri`, else to upstream's files.",
     ),
     Key(
         "mirror",

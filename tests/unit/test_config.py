@@ -228,11 +228,6 @@ def test_a_directory_that_does_not_exist_is_fine(conf: Path, tmp_path: Path) -> 
     assert read(conf, head=head).directory == tmp_path / "new"
 
 
-def test_pages_only_need_a_place_to_link_to(conf: Path) -> None:
-    assert "root_uri" in refusal(conf, "release-files = no")
-    assert not read(conf, "release-files = no\nroot_uri = https://files.example.org").release_files
-
-
 def test_a_log_config_must_be_there(conf: Path, tmp_path: Path) -> None:
     assert "log-config" in refusal(conf, f"log-config = {tmp_path}/missing")
     (tmp_path / "log.ini").touch()
