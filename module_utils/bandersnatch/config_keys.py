@@ -250,7 +250,7 @@ KEYS = (
         "fold-user-agents",
         values.yes_no(),
         "false",
-        "Write the installer's name instead of the raw User-Agent into the daily files, and keep no raw ones.",
+        "Write the installer's name instead of the raw User-Agent into the daily files; keep no raw ones.",
     ),
     Key("plugins", "enabled", values.LINES, "", "The filters that work: their names, one a line, or `all`."),
     Key("allowlist", "packages", values.LINES, "", _PROJECTS),
