@@ -81,7 +81,7 @@ class Download:
                 return True
             if self._size >= 0:
                 self._restart()
-        elif self._have > self._cap or not self._digest:  # without a hash nothing says what lies there
+        elif self._have > self._cap:
             self._restart()
         return False
 
@@ -101,7 +101,7 @@ class Download:
         lines = _ACCEPT
         if self._uncached:
             lines += b"Cache-Control: no-cache\r\n"
-        if self._have and not self._digest and not self._etag:
+        if not self._digest and not self._etag:  # nothing could say whether the rest fits what lies there
             self._restart()
         if self._have:
             lines += b"Range: bytes=%d-\r\n" % self._have

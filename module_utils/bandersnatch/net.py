@@ -223,8 +223,6 @@ def _unzipped(answer: Answer) -> Iterator[bytes]:
                 data = member.unconsumed_tail or member.unused_data
                 if chunk:
                     yield chunk
-            while not member.eof and (chunk := member.decompress(b"", _CHUNK)):
-                yield chunk
     except zlib.error as error:
         raise answer.error(f"the gzip coding is broken ({error})") from None
     if fed and not member.eof:

@@ -110,6 +110,16 @@ def test_a_server_that_says_nothing_is_given_up_after_its_attempts() -> None:
     assert (error.status, error.permanent) == (0, False)
 
 
+def test_silence_on_a_connection_used_before_is_a_failed_attempt() -> None:
+    client = Client(NetSettings(0.2, 60.0, "t", None, False, attempts=1))
+    with Server(lambda request: reply(b"x") if request.number == 1 else server.hang()) as server:
+        client.get(server.url, accept="*/*", limit=99)
+        with pytest.raises(FetchError, match="nothing came"):
+            client.get(server.url, accept="*/*", limit=99)
+        assert len(server.requests) == 2
+    client.close()
+
+
 def test_a_body_that_stops_coming_is_given_up() -> None:
     def handler(_: Request) -> Iterator[bytes]:
         yield head(content_length="100") + b"some"
@@ -127,7 +137,10 @@ def tenths(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("tenths")
-@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nX: ", head(content_length="9999"), head()])
+@pytest.mark.parametrize(
+    "start",
+    [b"", b"HTTP/1.1 200 OK\r\nX: ", head(content_length="9999"), head(), head() + b"x" * 200_000],
+)
 def test_what_drips_is_given_up(start: bytes) -> None:
     def handler(_: Request) -> Iterator[bytes]:
         yield start
@@ -154,7 +167,11 @@ def test_a_slow_but_sufficient_body_is_taken() -> None:
 
 
 def test_the_deadline_ends_everything() -> None:
-    with Server(lambda _: server.hang()) as server:
+    def handler(_: Request) -> bytes:
+        server.stopped.wait(10)
+        return reply(b"too late")
+
+    with Server(handler) as server:
         error = failure(server.url, timeout=30.0, deadline=0.1, attempts=4)
         assert len(server.requests) <= 1
     assert "global-timeout" in str(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from bandersnatch.errors import ConfigError
 from bandersnatch.net import Client, FetchError, NetSettings, Reply
 from loopback import Handler, Last, Request, Server, chunked, head, reply
 
+IN_TINY_CHUNKS = chunked(*(bytes([byte]) for byte in gzip.compress(b"body")))
 ACCEPT = "application/vnd.pypi.simple.v1+json"
 LIMIT = 1000
 
@@ -93,7 +95,7 @@ def test_connections_are_kept_alive(client: Asked) -> None:
         b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + reply(b"body"),
         reply(gzip.compress(b"body"), content_encoding="gzip"),
         reply(gzip.compress(b"bo") + gzip.compress(b"dy"), content_encoding="x-gzip"),
-        head(transfer_encoding="chunked", content_encoding="gzip") + chunked(*map(bytes, zip(gzip.compress(b"body")))),
+        head(transfer_encoding="chunked", content_encoding="gzip") + IN_TINY_CHUNKS,
         reply(b"body", content_encoding="identity"),
     ],
 )  # fmt: skip
@@ -106,7 +108,9 @@ def test_bodies_come_whole_however_they_are_framed_and_coded(answer: bytes, clie
 def test_a_body_that_drips_in_pieces_is_put_together(client: Asked) -> None:
     def pieces(_: Request) -> Iterator[bytes]:
         message = reply(b"abcdefgh")
-        return (message[i : i + 1] for i in range(len(message)))
+        for at in range(len(message)):
+            time.sleep(0.0005)  # lets most bytes travel alone; nothing depends on it
+            yield message[at : at + 1]
 
     with Server(pieces) as server:
         assert client.page(server.url).body == b"abcdefgh"
@@ -327,6 +331,22 @@ def test_credentials_of_one_url_are_used_for_it_and_shown_nowhere(client: Asked)
         None,
     ]
     assert "geheim" not in str(error)
+
+
+def test_credentials_of_one_url_do_not_follow_a_redirect_elsewhere(client: Asked) -> None:
+    with Server(lambda _: reply(b"theirs")) as other:
+        moved = reply(status="302 Found", location=other.url)
+        with Server(lambda _: moved) as server:
+            client.page(server.url.replace("//", "//user:geheim@"))
+    assert "authorization" in server.requests[0].headers
+    assert "authorization" not in other.requests[0].headers
+
+
+def test_an_error_page_is_not_read_for_ever(client: Asked) -> None:
+    long = reply(b"x" * 1_000_000, status="404 No")
+    with Server(lambda _: long) as server:
+        assert [client.page(server.url).status for _ in range(2)] == [404, 404]
+        assert [request.connection for request in server.requests] == [1, 2]
 
 
 def test_a_url_cannot_smuggle_a_header(client: Asked) -> None:

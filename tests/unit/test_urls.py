@@ -84,13 +84,9 @@ def test_errors_show_no_credentials() -> None:
 
 @given(st.text())
 def test_a_path_never_ends_the_request_line(text: str) -> None:
-    try:
-        target = parse("https://example.org/" + text)
-    except FetchError as error:
-        assert str(error).isprintable()
-    else:
-        assert re.fullmatch(r"/[!-~]*", target.path)
-        assert target.origin.host == "example.org"
+    target = parse("https://example.org/" + text)
+    assert re.fullmatch(r"/[!-~]*", target.path)
+    assert target.origin.host == "example.org"
 
 
 @given(st.text())
