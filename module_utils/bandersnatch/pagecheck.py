@@ -130,11 +130,12 @@ class Resolver:
         try:
             parts = urlsplit(urljoin(self._base, link.strip()))
             host = parts.hostname or ""
-            host = f"[{host}]" if "[" in parts.netloc else host.encode("idna").decode("ascii")
+            # At most 254 characters (RFC 1035 allows 253): some Pythons take quadratic time for longer ones.
+            host = f"[{host}]" if "[" in parts.netloc else host[:254].encode("idna").decode("ascii")
             netloc = host if parts.port is None else f"{host}:{parts.port}"
         except ValueError:  # UnicodeError is one too
             raise UnusableError(f"its URL {shown(link, 80)} cannot be read") from None
-        if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(host):
+        if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(host) or len(host) > 253:
             raise UnusableError(f"its URL {shown(link, 80)} is not http or https with a host")
         user, at, _ = parts.netloc.rpartition("@")
         path = quote(parts.path or "/", safe=_URL_SAFE)

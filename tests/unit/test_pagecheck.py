@@ -109,6 +109,7 @@ def test_links_become_absolute_and_encoded(link: str, url: str) -> None:
         'https://files".example.org/foo-1.0.zip',
         f"https://{'a' * 70}.example.org/foo-1.0.zip",
         "https://a..b/foo-1.0.zip",
+        f"https://{'a.' * 150}example.org/foo-1.0.zip",
         "https://files.example.org/foo\n-1.0.zip",
         "https://files.example.org/foo\0-1.0.zip",
         "https://files.example.org/foo\ud800-1.0.zip",
