@@ -111,7 +111,7 @@ def test_a_server_that_says_nothing_is_given_up_after_its_attempts() -> None:
 
 
 def test_silence_on_a_connection_used_before_is_a_failed_attempt() -> None:
-    client = Client(NetSettings(0.2, 60.0, "t", None, False, attempts=1))
+    client = Client(NetSettings(1.0, 60.0, "t", None, False, attempts=1))
     with Server(lambda request: reply(b"x") if request.number == 1 else server.hang()) as server:
         client.get(server.url, accept="*/*", limit=99)
         with pytest.raises(FetchError, match="nothing came"):
