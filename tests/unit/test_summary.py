@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from bandersnatch.summary import Summary, human_bytes, human_time, one_line
+from bandersnatch.summary import MAX_FAILURES_SHOWN, Summary, human_bytes, human_time, one_line
 
 QUIET = Summary(projects=7, serial=123, seconds=0.3)
 
@@ -49,8 +49,9 @@ def test_failures_are_named_one_a_line_and_make_the_exit_code_3() -> None:
 
 
 def test_many_failures_are_cut_short() -> None:
-    lines = QUIET._replace(failures=tuple((f"p{n}", "no") for n in range(60))).failure_lines()
-    assert len(lines) == 52
+    failures = tuple((f"p{n}", "no") for n in range(MAX_FAILURES_SHOWN + 10))
+    lines = QUIET._replace(failures=failures).failure_lines()
+    assert len(lines) == MAX_FAILURES_SHOWN + 2
     assert lines[-1] == "  ... and 10 more"
 
 
