@@ -284,7 +284,13 @@ def problems(served: Served | Path, finished: bool = True) -> list[str]:
 
 def holds(served: Served | Path, finished: bool = True) -> None:
     """Assert that nothing is wrong."""
-    assert problems(served, finished) == []
+    _none(problems(served, finished))
+
+
+def _none(found: list[str]) -> None:
+    """pytest explains the asserts of test files only, so this one explains itself."""
+    if found:
+        raise AssertionError("\n".join(found))
 
 
 def _expected(file: dict[str, Any], lossy: bool) -> dict[str, Any]:
@@ -369,4 +375,4 @@ def equals_upstream(
 ) -> None:
     """Assert that the mirror is whole and says what the upstream says."""
     holds(served)
-    assert differences(upstream, served, lossy=lossy, orphans=orphans) == []
+    _none(differences(upstream, served, lossy=lossy, orphans=orphans))

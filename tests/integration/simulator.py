@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -59,11 +60,11 @@ class Upload:
     layout: str = "hash"  # hash, old (packages/source/f/foo), odd (any other path)
     project: str = ""
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         return hashlib.sha256(self.content).hexdigest()
 
-    @property
+    @cached_property
     def url_path(self) -> str:
         """Where the upstream serves it, not percent-encoded, without the leading slash."""
         if self.layout == "old":
@@ -106,6 +107,7 @@ class Simulator:
         self.lock = threading.RLock()
         self.serial = 1000
         self.projects: dict[str, Project] = {}
+        self._paths: tuple[object, dict[str, Upload]] = (None, {})
         self.servers = Servers(self.answer)
 
     def __enter__(self) -> Simulator:
@@ -224,6 +226,7 @@ class Simulator:
         with self.lock:
             project = self.projects[normalize(name)]
             project.status, project.reason = status, reason
+            self._paths = (None, {})
 
     # What is served.
     def listed(self) -> list[Project]:
@@ -381,13 +384,16 @@ class Simulator:
         return Reply(200, {"Content-Type": "application/json"}, json.dumps(doc).encode())
 
     def _file(self, path: str) -> Reply:
-        for project in self.projects.values():
-            for upload in self.uploads(project):
-                headers = {"Content-Type": "application/octet-stream"}
-                if path == f"/{upload.url_path}":
-                    headers |= {"ETag": f'"{upload.sha256[:32]}"'} if self.style.etag else {}
-                    headers |= {"Accept-Ranges": "bytes"} if self.style.ranges else {}
-                    return Reply(200, headers, upload.content)
-                if path == f"/{upload.url_path}.metadata" and upload.metadata is not None:
-                    return Reply(200, headers, upload.metadata)
+        key = (self.serial, id(self.projects))
+        if self._paths[0] != key:
+            uploads = [u for p in self.projects.values() for u in self.uploads(p)]
+            self._paths = (key, {f"/{u.url_path}": u for u in uploads})
+        headers = {"Content-Type": "application/octet-stream"}
+        if upload := self._paths[1].get(path):
+            headers |= {"ETag": f'"{upload.sha256[:32]}"'} if self.style.etag else {}
+            headers |= {"Accept-Ranges": "bytes"} if self.style.ranges else {}
+            return Reply(200, headers, upload.content)
+        upload = self._paths[1].get(path.removesuffix(".metadata"))
+        if upload and upload.metadata is not None:
+            return Reply(200, headers, upload.metadata)
         return Reply(404)
