@@ -7,9 +7,9 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import ConfigError
+from .errors import ConfigError, FetchError
 from .message import header
-from .urls import Origin, shown
+from .urls import Origin, parse, shown
 
 if TYPE_CHECKING:
     import ssl
@@ -50,8 +50,6 @@ def find_route(origin: Origin, proxy: str | None) -> Route:
 
 
 def _through(proxy: str) -> Route:
-    from .urls import parse
-
     url = proxy if "://" in proxy else f"http://{proxy}"
     if not url.lower().startswith("http://"):
         scheme = url.partition("://")[0]
@@ -61,7 +59,7 @@ def _through(proxy: str) -> Route:
         )
     try:
         target = parse(url)
-    except Exception as error:
+    except FetchError as error:
         raise ConfigError(f"proxy: {error}") from None
     login = basic("Proxy-Authorization", target.login) if target.login else b""
     return Route(target.origin.host, target.origin.port, True, login)
