@@ -57,6 +57,7 @@ class Committer:
         self._fingerprint = fingerprint
         self._now = now
         self.period = round(config.recheck_days * 86400)
+        self.placed: list[str] = []  # paths of what came in, if `diff-file` asks for them
 
     def commit(self, works: Sequence[Work]) -> None:
         """Bring these projects in place, all their files being complete. Raises StorageError."""
@@ -76,14 +77,22 @@ class Committer:
                 if path not in replaced:
                     store.place(part, path)
         for work in whole:
-            if work.staged:
-                store.publish(work.name)
-            if work.answer.json:
-                store.place_json(work.name)
-            if self._config.delete_packages:
-                for path in work.decision.drop:
-                    store.remove_file(path)
+            self._publish(work)
         self._remember(whole, [work for work in works if work.broken])
+
+    def _publish(self, work: Work) -> None:
+        """The page, with all its files in place; then what it no longer links."""
+        store = self._store
+        if work.staged:
+            store.publish(work.name)
+        if work.answer.json:
+            store.place_json(work.name)
+        if self._config.delete_packages:
+            for path in work.decision.drop:
+                store.remove_file(path)
+        if self._config.diff_file:
+            self.placed += [f"{store.web}/{path}" for _, path in work.parts]
+            self.placed += [store.page(work.name)] if work.staged else []
 
     def _remember(self, works: Sequence[Work], broken: Sequence[Work]) -> None:
         state = self._state

@@ -44,6 +44,7 @@ def _from_allowlist(names: frozenset[str], state: State, fingerprint: str) -> bo
     with state.transaction():
         state.replace_listed((Listed(name, name, None), True) for name in sorted(names))
         state.put("listed for", fingerprint)
+        state.put("settled", None)
         state.put("root etag", None)
         state.put("root serial", None)
         state.put("root problems", None)
@@ -78,6 +79,7 @@ def _from_root(
         with state.transaction():
             state.replace_listed(rows())
             state.put("listed for", fingerprint)
+            state.put("settled", None)
             state.put("root etag", reply.etag)
             serial = reader.serial if reader.serial is not None else reply.serial
             state.put("root serial", None if serial is None else str(serial))

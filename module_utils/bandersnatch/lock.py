@@ -16,6 +16,8 @@ from .errors import LockedError, StorageError
 def hold(path: str, purpose: str) -> Iterator[int]:
     """Hold the lock file `path` (flock(2)) and give its descriptor.
 
+    `purpose` says to others what holds it; without one, the file is left as it is.
+
     Raises LockedError, which says who holds it since when; StorageError where the file cannot be opened.
     """
     try:
@@ -26,12 +28,15 @@ def hold(path: str, purpose: str) -> Iterator[int]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(descriptor, 500, 0).decode("utf-8", "replace").strip() or "an unknown process"
+            holder = os.pread(descriptor, 500, 0).decode("utf-8", "replace").strip() or "a dry run"
             raise LockedError(f"another run holds {path}: {holder}. Wait for it to end.") from error
-        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        text = f"{purpose}, process {os.getpid()} on {socket.gethostname()}, since {since}\n"
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, text.encode(), 0)
+        if purpose:
+            since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            text = f"{purpose}, process {os.getpid()} on {socket.gethostname()}, since {since}\n"
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, text.encode(), 0)
         yield descriptor
+        if purpose:
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)

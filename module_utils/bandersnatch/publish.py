@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 from .config import Config
 from .root import root_html, root_json
 from .state import State
-from .store import PAGE_HTML, PAGE_JSON, Store
+from .store import PAGE_HTML, PAGE_JSON, Store, storage_error
 
 STALE, CURRENT = "stale", "current"  # what meta.root says of the root index on disk
 
@@ -37,6 +37,16 @@ def publish_root(config: Config, store: Store, state: State, without: Set[str]) 
         state.put("root", CURRENT)
         state.put("root names", str(names))
     return changed
+
+
+def write_diff(config: Config, paths: Sequence[str], when: int) -> None:
+    """Write the names of what a run brought in, a line each, to `diff-file`."""
+    target = str(config.diff_file) + (f"-{when}" if config.diff_append_epoch else "")
+    try:
+        with open(target, "w", encoding="utf-8") as file:
+            file.writelines(f"{path}\n" for path in paths)
+    except OSError as error:
+        raise storage_error(target, error) from error
 
 
 def write_last_modified(store: Store, when: int) -> None:

@@ -80,11 +80,15 @@ class State:
         """With `dry`, nothing reaches the disk: all is one transaction, which `close` rolls back."""
         self._path = path
         self._dry = dry
+        if os.path.islink(path):
+            raise StorageError(f"{path} is a symbolic link, which is not followed: move it away")
         if dry and not os.path.exists(path):
             path = ":memory:"
         with self._guarded():
             self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode = TRUNCATE")
+            self._db.execute(f"PRAGMA journal_mode = {'MEMORY' if dry else 'TRUNCATE'}")
+            if dry:
+                self._db.execute("PRAGMA cache_spill = OFF")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA temp_store = MEMORY")
             self._db.execute("PRAGMA cache_size = -32000")

@@ -174,6 +174,8 @@ class Store:
 
     def page_directories(self) -> Iterator[tuple[str, str]]:
         """(directory, its name) for each project page on disk, in either layout of hash-index."""
+        if not os.path.isdir(self.simple):
+            return
         with _as_storage_error(self.simple), os.scandir(self.simple) as entries:
             for entry in entries:
                 if not entry.is_dir(follow_symlinks=False):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from .errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_SOME_FAILED
 
-MAX_FAILURES_SHOWN = 50  # a syslog full of the same outage helps nobody
+MAX_FAILURES_SHOWN = 1_000  # a syslog full of the same outage helps nobody
 
 
 def one_line(text: str) -> str:

@@ -15,7 +15,7 @@ from .errors import UnreachableError
 from .net import Client, NetSettings
 from .pool import Pool
 from .progress import Progress
-from .publish import publish_root, write_last_modified
+from .publish import publish_root, write_diff, write_last_modified
 from .state import State
 from .store import Store
 from .summary import Summary
@@ -46,7 +46,11 @@ def mirror(config: Config, options: Options, progress: Progress) -> Summary:
     store = Store(config.directory, config.hash_index)
     if not options.dry_run:
         store.create()
-    with _locked(config) as held, interrupt.noticed() as stop, _prepared(store, options, stop):
+    with (
+        _locked(config, options.dry_run) as held,
+        interrupt.noticed() as stop,
+        _prepared(store, options, stop),
+    ):
         run = _Run(config, options, progress, store, held, stop)
         try:
             return run.run()
@@ -55,12 +59,12 @@ def mirror(config: Config, options: Options, progress: Progress) -> Summary:
 
 
 @contextlib.contextmanager
-def _locked(config: Config) -> Iterator[int | None]:
+def _locked(config: Config, dry: bool) -> Iterator[int | None]:
     """Hold the run's lock; a dry run of a mirror that is not there yet needs none."""
     if not config.directory.is_dir():
         yield None
         return
-    with lock.hold(f"{config.directory}/.lock", "bandersnatch mirror") as held:
+    with lock.hold(f"{config.directory}/.lock", "" if dry else "bandersnatch mirror") as held:
         yield held
 
 
@@ -135,6 +139,8 @@ class _Run:
             self._tally.root_changed = publish_root(config, self._store, state, frozenset())
         if not (self._options.dry_run or self._tally.failures or self._stop.is_set()):
             write_last_modified(self._store, self._now)
+        if config.diff_file and not self._options.dry_run:
+            write_diff(config, self._committer.placed, self._now)
         text = state.get("root serial")
         return self._tally.summary(
             serial=int(text) if text else state.highest_serial(),

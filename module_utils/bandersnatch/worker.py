@@ -107,7 +107,12 @@ class Worker:
             )
             if reply.status != 200:
                 return PageAnswer(task.name, "same" if reply.status == 304 else "gone")
-            page = index.parse_page(reply.body, reply.content_type, reply.url, task.name)
+            try:
+                page = index.parse_page(reply.body, reply.content_type, reply.url, task.name)
+            except ContentError:
+                if wait != STALE_WAITS[0]:
+                    raise
+                continue  # cut short without a sign of it, or a cache's error page: once more, past caches
             serial = page.serial if page.serial is not None else reply.serial
             if serial is None or task.least_serial is None or serial >= task.least_serial:
                 break
