@@ -46,10 +46,11 @@ def find_route(origin: Origin, proxy: str | None) -> Route:
         if proxy_bypass(f"{origin.host}:{origin.port}", found):
             return direct
         proxy = proxy or found.get(origin.scheme) or found.get("all")
-    return _through(proxy) if proxy else direct
+    return check_proxy(proxy) if proxy else direct
 
 
-def _through(proxy: str) -> Route:
+def check_proxy(proxy: str) -> Route:
+    """Return the way through this proxy, a URL or host:port; ConfigError if it cannot be used."""
     url = proxy if "://" in proxy else f"http://{proxy}"
     if not url.lower().startswith("http://"):
         scheme = url.partition("://")[0]

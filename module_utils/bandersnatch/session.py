@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .connection import Connection
 from .errors import FetchError
 from .message import Head, TransportError, header
-from .proxies import Route, basic, find_route, netrc_login
+from .proxies import Route, basic, check_proxy, find_route, netrc_login, tls_context
 from .retry import TryLaterError, retry_after
 from .urls import Origin, Target, check_scheme, parse, redirected
 
@@ -27,7 +27,7 @@ class NetSettings(NamedTuple):
     proxy: str | None  # http://[user:password@]host:port; None: the environment says
     allow_http: bool  # plain http to other hosts than this one
     attempts: int = 4
-    logins: tuple[str, ...] = ()  # configured URLs: the user:password in one holds for all of its origin
+    logins: tuple[str, ...] = ()  # the configured URLs: the user:password in one holds for all of its origin
 
 
 class _Way(NamedTuple):
@@ -118,8 +118,11 @@ class Session:
             target = parse(url)
             if target.login:
                 self._logins[target.origin] = target.login
+            self._way(target.origin)  # a ConfigError now rather than in the middle of the work
+            if target.origin.scheme == "https":
+                tls_context()
         if settings.proxy:
-            find_route(Origin("https", "proxy.test.example.org", 443), settings.proxy)  # ConfigError now
+            check_proxy(settings.proxy)
 
     def close(self) -> None:
         while self._idle:

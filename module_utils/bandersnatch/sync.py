@@ -104,6 +104,7 @@ class _Run:
             proxy=config.proxy,
             allow_http=config.allow_non_https,
             attempts=_ATTEMPTS,
+            logins=tuple(url for url in (config.master, config.download_mirror) if url),
         )
         self._tally = Tally(progress)
         self._committer = Committer(config, store, self._state, self._fingerprint, self._now)

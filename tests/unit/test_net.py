@@ -367,6 +367,25 @@ def test_an_unusable_proxy_is_said_at_once() -> None:
         Asked(proxy="socks5://proxy.example.org:1080")
 
 
+def test_a_proxy_of_the_environment_is_checked_for_the_configured_urls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("all_proxy", "socks5://proxy.example.org:1080")
+    monkeypatch.setenv("no_proxy", "mirror.example.org")
+    Asked(logins=("http://mirror.example.org/",)).close()
+    with pytest.raises(ConfigError, match="socks5 proxies cannot be used"):
+        Asked(logins=("http://mirror.example.org/", "http://index.example.org/simple/"))
+
+
+def test_a_ca_bundle_is_checked_for_the_configured_urls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent/ca.pem")
+    Asked(logins=("http://127.0.0.1/",)).close()
+    with pytest.raises(ConfigError, match=r"/nonexistent/ca\.pem"):
+        Asked(logins=("https://index.example.org/simple/",))
+
+
 def test_an_interrupted_sleep_ends_the_attempts() -> None:
     stop = threading.Event()
     stop.set()
