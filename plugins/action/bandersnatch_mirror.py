@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from shlex import quote
 from typing import Any
 
@@ -60,8 +60,8 @@ class ActionModule(ActionBase):
 
     def _follow(self, started: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """Wait for the job, showing progress; its result, or why there is none."""
-        job = str(started["ansible_job_id"])
-        watch = self._watch_command(job, str(started["results_file"]))
+        job, results = str(started["ansible_job_id"]), str(started["results_file"])
+        watch = self._watch_command(job, results)
         begin = shown = time.monotonic()
         pause = POLL_FIRST
         while True:
@@ -69,7 +69,7 @@ class ActionModule(ActionBase):
             pause = min(POLL_LAST, pause * 1.5)
             state, progress = self._look(watch)
             if state == "done":
-                return self._collect(job, task_vars)
+                return self._collect(job, results, task_vars)
             if state == "dead":
                 return {
                     "failed": True,
@@ -83,9 +83,8 @@ class ActionModule(ActionBase):
 
     def _watch_command(self, job: str, results: str) -> str:
         """One cheap command that says how the job is, then its progress. Needs sh, grep and cat only."""
-        # The brackets keep the pattern from matching the very shell that runs it.
-        number = job.partition(".")[0]
-        alive = f"grep -aqs {quote(f'[{number[0]}]{number[1:]}')} /proc/[0-9]*/cmdline"
+        # The job's process has this number as an argument of its own; the shell that asks has it within one.
+        alive = f"grep -qsxz {quote(job.partition('.')[0])} /proc/[0-9]*/cmdline"
         unfinished = f"grep -Eqs '\"started\": ?(true|1)' {quote(results)}"
         config = quote(self._task.args.get("config", "/etc/bandersnatch.conf"))
         directory = f"$(sed -n 's/^directory *[=:] *//p' {config})"
@@ -117,21 +116,16 @@ class ActionModule(ActionBase):
         time.sleep(RECONNECT_INTERVAL)
         self._connection.reset()
 
-    def _collect(self, job: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+    def _collect(self, job: str, results: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """The module's own result. The job's file is removed: results of a full sync are large."""
-        result = self._status(job, "status", task_vars)
-        self._status(job, "cleanup", task_vars)
-        for key in ("ansible_job_id", "started", "finished", "results_file"):
-            result.pop(key, None)
-        return result
-
-    def _status(self, job: str, mode: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        folder = self._remote_expand_user(self.get_shell_option("async_dir", default="~/.ansible_async"))
         answer: dict[str, Any] = self._execute_module(
             module_name="ansible.legacy.async_status",
-            module_args={"jid": job, "mode": mode, "_async_dir": folder},
+            module_args={"jid": job, "_async_dir": str(PurePosixPath(results).parent)},
             task_vars=task_vars,
         )
+        self._low_level_execute_command(f"rm -f {quote(results)}")
+        for key in ("ansible_job_id", "started", "finished", "results_file"):
+            answer.pop(key, None)
         return answer
 
 

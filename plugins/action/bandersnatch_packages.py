@@ -19,7 +19,9 @@ LOCK_TIMEOUT = 300  # seconds to wait for another apt, such as the unattended up
 
 def missing_of(names: list[str], answer: str) -> list[str]:
     """Which of `names` dpkg's answer does not call installed."""
-    installed = {line.removesuffix(" installed") for line in answer.splitlines() if line.endswith(" installed")}
+    installed = {
+        line.removesuffix(" installed") for line in answer.splitlines() if line.endswith(" installed")
+    }
     return [name for name in names if name not in installed]
 
 

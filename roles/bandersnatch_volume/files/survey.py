@@ -1,4 +1,7 @@
-"""What a volume would meet on this host, as JSON: survey.py KIND IMAGE_OR_DEVICE MOUNT_POINT. Changes nothing."""
+"""What a volume would meet on this host, as JSON. Changes nothing.
+
+Usage: survey.py KIND IMAGE_OR_DEVICE MOUNT_POINT
+"""
 
 import json
 import os
@@ -6,69 +9,75 @@ import shutil
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 BLANK = 1024 * 1024  # bytes at the beginning: what has no signature and no data there counts as blank
+TOOLS = ("mkfs.ext4", "wipefs", "losetup", "resize2fs", "e2fsck")
 
 
 def output_of(*command):
     """The lines that a command prints; none where it fails."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
-    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)  # noqa: S603
+    lines = done.stdout.decode(errors="replace").splitlines() if done.returncode == 0 else []
+    return [line.strip() for line in lines if line.strip()]
 
 
 def room_for(path):
     """Free bytes on the disk that `path` lies, or will lie, on."""
-    while not os.path.exists(path):
-        path = os.path.dirname(path)
-    return shutil.disk_usage(path).free
+    return shutil.disk_usage(next(folder for folder in (path, *path.parents) if folder.exists())).free
 
 
 def found_on(source):
-    """What lies on a device or in a file: the signatures of file systems, partitions and volumes, `data`, or ''."""
+    """The signatures of file systems, partitions and volumes on a device or in a file, else `data`, or ''."""
     signatures = output_of("wipefs", "--no-act", "--noheadings", "--output", "TYPE", source)
     if signatures:
         return ", ".join(sorted(set(signatures)))
-    with open(source, "rb") as content:
+    with source.open("rb") as content:
         return "data" if content.read(BLANK).strip(b"\0") else ""
 
 
 def unused(source, size):
     """How many of the `size` bytes of `source` its ext4 file system does not use."""
-    with open(source, "rb") as content:
+    with source.open("rb") as content:
         content.seek(1024)
         block = content.read(1024)  # the superblock; fields by the kernel's documentation of ext4
-    blocks = int.from_bytes(block[0x4:0x8], "little") + (int.from_bytes(block[0x150:0x154], "little") << 32)
+    high = int.from_bytes(block[0x150:0x154], "little")
+    blocks = int.from_bytes(block[0x4:0x8], "little") + (high << 32)
     return size - (blocks << (10 + int.from_bytes(block[0x18:0x1C], "little")))
 
 
-def survey(kind, source, mount):
-    """The facts, as the role's tasks read them."""
-    mounted = output_of("findmnt", "--noheadings", "--output", "SOURCE", "--mountpoint", mount)
-    seen = {
+def around(kind, source, mount):
+    """What is known before the image or device is looked at."""
+    mounted = output_of("findmnt", "--noheadings", "--output", "SOURCE", "--mountpoint", str(mount))
+    return {
         "mounted": mounted[0] if mounted else "",  # the device; of an image its loop device
-        "hidden": not mounted and os.path.isdir(mount) and bool(os.listdir(mount)),
+        "hidden": not mounted and mount.is_dir() and any(mount.iterdir()),
         "room": room_for(source) if kind == "image" else 0,
-        "folder": os.path.isdir(os.path.dirname(source)),
-        "exists": os.path.exists(source),
-        "valid": True,  # the source is what its kind says
+        "folder": source.parent.is_dir(),
+        "exists": source.exists(),
+        "valid": kind == "image" or source.exists(),  # the source is what its kind says
         "size": 0,
         "held": 0,  # bytes of the image that its disk holds already
         "devices": [],  # which of them is to be mounted
         "found": "",
         "unused": 0,
-        "tools": all(shutil.which(tool) for tool in ("mkfs.ext4", "wipefs", "losetup", "resize2fs")),
+        "tools": all(shutil.which(tool) for tool in TOOLS),
     }
+
+
+def survey(kind, source, mount):
+    """The facts, as the role's tasks read them."""
+    seen = around(kind, source, mount)
     if not seen["exists"]:
-        seen["valid"] = kind == "image"
         return seen
-    status = os.stat(source)
+    status = source.stat()
     seen["valid"] = stat.S_ISREG(status.st_mode) if kind == "image" else stat.S_ISBLK(status.st_mode)
     if not seen["valid"]:
         return seen
-    with open(source, "rb") as content:
+    with source.open("rb") as content:
         seen["size"] = content.seek(0, os.SEEK_END)
     seen["held"] = status.st_blocks * 512 if kind == "image" else 0
-    seen["devices"] = [os.path.realpath(source)]
+    seen["devices"] = [str(source.resolve())]
     if kind == "image":
         seen["devices"] = output_of("losetup", "--noheadings", "--output", "NAME", "--associated", source)
     seen["found"] = found_on(source)
@@ -78,4 +87,4 @@ def survey(kind, source, mount):
 
 
 if __name__ == "__main__":
-    print(json.dumps(survey(*sys.argv[1:])))
+    print(json.dumps(survey(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))))

@@ -1,0 +1,181 @@
+"""The Ansible module, called as operators call it: a playbook, through the action plugin, on this machine."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import faults
+import pytest
+from harness import PATIENCE, ROOT, Mirror, tree
+from scenes import small, variety
+from simulator import Simulator
+
+ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
+LISTS = ("added", "updated", "removed", "failures")
+
+pytestmark = pytest.mark.skipif(not ANSIBLE.exists(), reason="ansible-core is not installed beside pytest")
+
+
+def play(mirror: Mirror, *options: str, **parameters: object) -> dict[str, Any]:
+    """Run one task with the module; its result as Ansible sees it, and what the play printed as `output`."""
+    result = mirror.base / "result.json"
+    tasks = [
+        {
+            "bandersnatch_mirror": {"config": str(mirror.conf), **parameters},
+            "register": "result",
+            "ignore_errors": True,
+        },
+        {
+            "ansible.builtin.copy": {"content": "{{ result | to_json }}", "dest": str(result)},
+            "check_mode": False,
+            "diff": False,
+        },
+    ]
+    book = mirror.base / "play.yml"
+    book.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+    done = subprocess.run(
+        [ANSIBLE, "--inventory", "localhost,", "--connection", "local", *options, book],
+        env=environment(mirror),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout, done.stderr, result.read_text())
+    return {**json.loads(result.read_text()), "output": done.stdout + done.stderr}
+
+
+def environment(mirror: Mirror) -> dict[str, str]:
+    """A clean one, with the project's own plugins and nothing written outside the test's directory."""
+    ansible = {
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_HOME": str(mirror.base / "ansible"),
+        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+        "ANSIBLE_NOCOLOR": "1",
+        "LC_ALL": "C.UTF-8",
+    }
+    kept = {key: value for key, value in mirror.environment().items() if key != "PYTHONPATH"}
+    return {**kept, **ansible}
+
+
+def counts(result: dict[str, Any]) -> dict[str, Any]:
+    """What a run did or would do, by which check mode and the real run are compared."""
+    return {key: result[key] for key in ("changed", *LISTS, "files_added", "files_removed", "bytes_added")}
+
+
+def test_the_module_tells_the_truth_in_check_mode_and_is_idempotent(
+    upstream: Simulator, mirror: Mirror
+) -> None:
+    variety(upstream)
+    mirror.directory.mkdir()
+    before = tree(mirror.directory)
+    foretold = play(mirror, "--check")
+    assert tree(mirror.directory) == before, "check mode wrote"
+    assert foretold["changed"] is True
+    assert "plain-name" in foretold["added"]
+    assert foretold["files_added"] > 0
+
+    made = play(mirror)
+    mirror.assert_equal()
+    assert counts(made) == counts(foretold)
+    assert made["exit_code"] == 0
+    assert made["serial"] == upstream.serial
+    assert made["projects"] == len(upstream.listed())
+
+    before = tree(mirror.web)
+    for options in (["--check"], []):
+        again = play(mirror, *options)
+        assert again["changed"] is False, options
+        assert not any(again[key] for key in (*LISTS, "files_added", "files_removed", "bytes_added"))
+    pages = {path: seen for path, seen in tree(mirror.web).items() if path.startswith("simple")}
+    assert pages == {path: seen for path, seen in before.items() if path.startswith("simple")}
+
+
+def test_diff_mode_names_the_projects_and_only_when_asked(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream, 3)
+    mirror.sync()
+    upstream.add_project("newcomer", "1.0")
+    upstream.yank("alpha-1", "1.0", "it eats data")
+    upstream.delete_project("alpha-2")
+
+    assert "diff" not in play(mirror, "--check")
+    done = play(mirror, "--diff")
+    assert (done["added"], done["updated"], done["removed"]) == (["newcomer"], ["alpha-1"], ["alpha-2"])
+    assert done["diff"]["prepared"] == "+ newcomer\n~ alpha-1\n- alpha-2\n"
+    mirror.assert_equal()
+
+
+def test_a_failed_project_fails_the_task_by_name_and_the_rest_is_mirrored(
+    upstream: Simulator, mirror: Mirror
+) -> None:
+    small(upstream, 3)
+    upstream.fault(faults.error_page("/simple/alpha-1/"))
+    done = play(mirror)
+    assert done["failed"] is True
+    assert done["exit_code"] == 3
+    assert done["changed"] is True
+    assert "alpha-1" in done["msg"]
+    assert "\n" not in done["msg"]
+    assert [failure["name"] for failure in done["failures"]] == ["alpha-1"]
+    assert sorted(done["added"]) == ["alpha-0", "alpha-2"]
+
+    upstream.heal()
+    assert play(mirror)["added"] == ["alpha-1"]
+    mirror.assert_equal()
+
+
+def test_a_wrong_config_is_one_line_that_names_it(mirror: Mirror) -> None:
+    mirror.configure(workers="many")
+    done = play(mirror)
+    assert (done["failed"], done["changed"], done["exit_code"]) == (True, False, 2)
+    assert "workers" in done["msg"]
+    assert "Traceback" not in done["output"]
+
+
+def test_the_guard_holds_until_it_is_lifted(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream, 6)
+    mirror.configure(max_removals=1)
+    mirror.sync()
+    for number in range(4):
+        upstream.delete_project(f"alpha-{number}")
+    refused = play(mirror)
+    assert (refused["failed"], refused["exit_code"]) == (True, 4)
+    assert len(list((mirror.web / "simple").glob("alpha-*"))) == 6
+    assert len(play(mirror, allow_removals=True)["removed"]) == 4
+    mirror.assert_equal()
+
+
+def test_force_check_repairs_a_damaged_file(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream, 2)
+    mirror.sync()
+    upload = upstream.files()[0]
+    path = mirror.web / upload.path
+    path.write_bytes(b"x" * len(upload.content))
+    assert play(mirror)["changed"] is False
+    assert play(mirror, force_check=True)["files_added"] == 1
+    mirror.assert_equal()
+
+
+def test_another_run_is_waited_for_only_so_long(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream, 1)
+    mirror.sync()
+    with (mirror.directory / ".lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = play(mirror, wait=0)
+    assert (done["failed"], done["exit_code"]) == (True, 5)
+    assert ".lock" in done["msg"]
+
+
+def test_nothing_is_left_of_a_detached_run(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream, 1)
+    done = play(mirror)
+    assert not {"ansible_job_id", "results_file", "started", "finished"} & done.keys()
+    assert not [name for _, _, names in os.walk(mirror.base / ".ansible_async") for name in names]
