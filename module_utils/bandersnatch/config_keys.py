@@ -78,7 +78,7 @@ KEYS = (
         "delete-packages",
         values.yes_no(),
         "true",
-        "Delete files that upstream removed. With `false` their pages go, the files stay.",
+        "Delete what upstream removed. With `false` such projects stay, and files that a page no longer links.",
     ),
     Key(
         "mirror",

@@ -33,8 +33,9 @@ def hold(path: str, purpose: str) -> Iterator[int]:
         if purpose:
             since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             text = f"{purpose}, process {os.getpid()} on {socket.gethostname()}, since {since}\n"
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, text.encode(), 0)
+            with contextlib.suppress(OSError):  # a full volume is reported by those who need its space
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, text.encode(), 0)
         yield descriptor
         if purpose:
             os.ftruncate(descriptor, 0)

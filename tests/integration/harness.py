@@ -112,8 +112,9 @@ class Mirror:
 
     def start(self, *arguments: str, user: int | None = None) -> subprocess.Popen[str]:
         """Start `bandersnatch -c CONF ARGUMENTS` in a process group of its own."""
+        python = sys.executable if user is None else "/usr/bin/python3"  # ours may lie in root's home
         return subprocess.Popen(
-            [sys.executable, "-m", "bandersnatch", "-c", str(self.conf), *(arguments or ("mirror",))],
+            [python, "-m", "bandersnatch", "-c", str(self.conf), *(arguments or ("mirror",))],
             env=self.environment(),
             cwd=self.base,
             stdin=subprocess.DEVNULL,
