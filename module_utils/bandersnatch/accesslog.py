@@ -90,13 +90,13 @@ class Tally:
         self.lines += lines
         day = days.pop()
         requests, statuses, agents = fields[1::_QUOTES], fields[2::_QUOTES], fields[5::_QUOTES]
-        self.whole.setdefault(day, Counter()).update(
-            [
-                (request, agent)
-                for request, status, agent in zip(requests, statuses, agents, strict=True)
-                if status.startswith(_WHOLE) and request.startswith(_PREFIX)
-            ]
-        )
+        pairs = [
+            (request, agent)
+            for request, status, agent in zip(requests, statuses, agents, strict=True)
+            if status.startswith(_WHOLE) and request.startswith(_PREFIX)
+        ]
+        if pairs:
+            self.whole.setdefault(day, Counter()).update(pairs)
         if _PART in b"".join(statuses):
             heads = fields[:-1:_QUOTES]
             for head, request, status, agent in zip(heads, requests, statuses, agents, strict=True):

@@ -10,11 +10,11 @@ import contextlib
 import os
 from collections.abc import Iterator
 from datetime import datetime, timezone
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from . import lock, logsource
 from .accesslog import Tally
+from .config import Config
 from .errors import EXIT_OK, EXIT_SOME_FAILED
 from .stats_report import Report
 from .stats_store import StatsStore
@@ -23,26 +23,6 @@ from .summary import count_of, one_line
 MOST_PAIRS = 250_000  # distinct (file, agent) pairs held before they go to the database: about 150 MB
 PIECE_BYTES = 1 << 30  # of a log, at most, that a killed run reads again
 _FRESH_NS = 3600 * 10**9
-
-
-class Settings(Protocol):
-    """What is asked of the config."""
-
-    @property
-    def directory(self) -> Path:
-        """The mirror directory."""
-
-    @property
-    def web(self) -> Path:
-        """What is served."""
-
-    @property
-    def access_log_pattern(self) -> str | None:
-        """Glob of the access logs; None: no statistics."""
-
-    @property
-    def fold_user_agents(self) -> bool:
-        """Write the installer's name where PEP 381 has the User-Agent."""
 
 
 class StatsSummary(NamedTuple):
@@ -100,10 +80,10 @@ class StatsSummary(NamedTuple):
         values = self._asdict()
         for key in ("days_written", "days_kept", "problems"):
             values[key] = list(values[key])
-        return {**values, "changed": self.changed}
+        return {**values, "changed": self.changed, "exit_code": self.exit_code}
 
 
-def update_stats(config: Settings, dry_run: bool = False, now: datetime | None = None) -> StatsSummary:
+def update_stats(config: Config, dry_run: bool = False, now: datetime | None = None) -> StatsSummary:
     """Read what is new in the access logs and write the statistics that changed.
 
     Raises:
@@ -123,12 +103,13 @@ def update_stats(config: Settings, dry_run: bool = False, now: datetime | None =
         now = now or datetime.now(timezone.utc)
         run = _Run(store)
         run.read_all(pattern, now)
-        if not run.logs and not store.days():
+        days = store.days()
+        if not run.logs and not days:
             return run.summary(pattern)._replace(dry_run=dry_run)
         report = Report(store, str(config.web), f"{directory}/.stats.part", now, dry=dry_run)
         written, kept = report.write_days()
         changed = report.write_summary()
-        store.forget_parts(now.date())
+        store.forget_parts(min([now.date(), *(day.day for day in days[-1:])]))
         return run.summary(pattern)._replace(
             days_written=tuple(written), days_kept=tuple(kept), summary_changed=changed, dry_run=dry_run
         )

@@ -249,9 +249,9 @@ class StatsStore:
         client = hashlib.blake2b(text, key=self._salt, digest_size=16).digest()
         return self._db.execute("INSERT OR IGNORE INTO part VALUES (?, ?)", (day, client)).rowcount == 1
 
-    def forget_parts(self, today: date) -> None:
-        """Forget who fetched in parts before the last month."""
-        oldest = today.toordinal() - PARTS_KEPT_DAYS
+    def forget_parts(self, last: date) -> None:
+        """Forget who fetched in parts longer than a month before the `last` day."""
+        oldest = last.toordinal() - PARTS_KEPT_DAYS
         if self._query("SELECT EXISTS (SELECT 1 FROM part WHERE day < ?)", (oldest,)).fetchone()[0]:
             self._query("DELETE FROM part WHERE day < ?", (oldest,))
 

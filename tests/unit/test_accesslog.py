@@ -1,0 +1,182 @@
+"""accesslog.py: which lines count, and that the fast way and the slow way say the same."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from bandersnatch.accesslog import Tally, agent_text, download_path, utc_day
+from hypothesis import given
+from hypothesis import strategies as st
+
+DAY = date(2026, 11, 23).toordinal()
+STAMP = "23/Nov/2026:10:11:12 +0000"
+
+
+def line(
+    request: str = "GET /packages/aa/bb/cc/six-1.0.tar.gz HTTP/1.1",
+    status: int = 200,
+    agent: str = "pip/24.0",
+    stamp: str = STAMP,
+    address: str = "192.0.2.1",
+    tail: str = "",
+) -> bytes:
+    return f'{address} - - [{stamp}] "{request}" {status} 4711 "-" "{agent}"{tail}\n'.encode()
+
+
+GOOD = line()
+OTHERS = [
+    line("GET /simple/six/ HTTP/1.1"),
+    line(status=404),
+    line(status=304),
+    line("HEAD /packages/aa/bb/cc/six-1.0.tar.gz HTTP/1.1"),
+    line("\\x16\\x03\\x01", 400),
+    line("-", 408),
+    line("GET /simple/ HTTP/1.1", agent="GET /packages/aa/bb/cc/six-1.0.tar.gz HTTP/1.1"),
+]
+BROKEN = [
+    b"\n",
+    b"\0\0\0\0\n",
+    b"\xff\xfe" + bytes(range(11, 200)) + b"\n",
+    b'"' * 6 + b"\n",
+    b'"a"b"c" "d"\n',
+    GOOD[:-3] + b"\n",
+    GOOD[:40] + b"\n",
+    GOOD[60:],
+    line(stamp="99/Nov/2026:10:11:12 +0000"),
+    line(stamp="23/Nov/2026:25:11:12 +0000"),
+    line(stamp="23/Foo/2026:10:11:12 +0000"),
+    GOOD.replace(b'"-" "', b'"-"  "'),
+]
+
+
+def told(tally: Tally) -> object:
+    return tally.lines, tally.broken, tally.whole, tally.parts
+
+
+def fed(*blocks: bytes) -> Tally:
+    tally = Tally()
+    for block in blocks:
+        tally.feed(block)
+    return tally
+
+
+def downloads(tally: Tally) -> int:
+    return sum(sum(pairs.values()) for pairs in tally.whole.values())
+
+
+@pytest.mark.parametrize("protocol", ["HTTP/1.0", "HTTP/1.1", "HTTP/2.0", "HTTP/2", "HTTP/3.0", "HTTP/3"])
+def test_a_download_counts_in_every_version_of_http(protocol: str) -> None:
+    request = f"GET /packages/aa/bb/cc/six-1.0.tar.gz {protocol}"
+    tally = fed(line(request))
+    assert (tally.lines, tally.broken) == (1, 0)
+    assert tally.whole == {DAY: {(request.encode(), b"pip/24.0"): 1}}
+    assert download_path(request.encode()) == "/packages/aa/bb/cc/six-1.0.tar.gz"
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_other_requests_are_lines_but_no_downloads(other: bytes) -> None:
+    tally = fed(other * 3)
+    assert (tally.lines, tally.broken, downloads(tally), tally.parts) == (3, 0, 0, {})
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_broken_lines_are_counted_and_harm_no_others(broken: bytes) -> None:
+    tally = fed(GOOD + broken + GOOD)
+    assert (tally.lines, tally.broken, downloads(tally)) == (3, 1, 2)
+
+
+def test_answers_with_parts_are_kept_by_client() -> None:
+    tally = fed(
+        line(status=206) * 5 + line(status=206, address="2001:db8::1") + line("GET /simple/ HTTP/1.1", 206)
+    )
+    pair = (b"GET /packages/aa/bb/cc/six-1.0.tar.gz HTTP/1.1", b"pip/24.0")
+    assert tally.parts == {DAY: {(b"192.0.2.1", pair), (b"2001:db8::1", pair)}}
+    assert downloads(tally) == 0
+
+
+def test_fields_behind_the_agent_are_allowed() -> None:
+    tally = fed(line(tail=" 0.003"), line(tail=' "192.0.2.7" 0.1') * 2)
+    assert (tally.lines, tally.broken, downloads(tally)) == (3, 0, 3)
+
+
+def test_days_are_told_apart_within_a_block() -> None:
+    tally = fed(line(stamp="23/Nov/2026:23:59:59 +0000") * 2 + line(stamp="24/Nov/2026:00:00:00 +0000"))
+    assert {day: sum(pairs.values()) for day, pairs in tally.whole.items()} == {DAY: 2, DAY + 1: 1}
+
+
+@pytest.mark.parametrize(
+    ("stamp", "shift"),
+    [
+        ("23/Nov/2026:00:00:00 +0000", 0),
+        ("23/Nov/2026:00:59:59 +0100", -1),
+        ("23/Nov/2026:01:00:00 +0100", 0),
+        ("23/Nov/2026:05:44:59 +0545", -1),
+        ("23/Nov/2026:05:45:00 +0545", 0),
+        ("23/Nov/2026:19:59:00 -0400", 0),
+        ("23/Nov/2026:20:00:00 -0400", 1),
+        ("23/Nov/2026:23:59:60 +0000", 0),
+    ],
+)
+def test_days_are_those_of_utc(stamp: str, shift: int) -> None:
+    assert utc_day(f"[{stamp}] ".encode()) == DAY + shift
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    ["", "[23/Nov/2026:10:11:12 +0000]", "[31/Feb/2026:10:11:12 +0000] ", "[01/Jan/0000:10:11:12 +0000] "],
+)
+def test_what_is_no_time_has_no_day(stamp: str) -> None:
+    assert utc_day(stamp.encode()) == 0
+
+
+def test_the_first_and_the_last_day_of_the_calendar_do_not_overflow() -> None:
+    assert utc_day(b"[01/Jan/0001:00:00:00 +0100] ") == 1
+    assert utc_day(b"[31/Dec/9999:23:00:00 -0200] ") == date.max.toordinal()
+
+
+@pytest.mark.parametrize(
+    ("request_line", "path"),
+    [
+        ("GET /packages/a%20b/six%2B1.whl HTTP/1.1", "/packages/a b/six+1.whl"),
+        ("GET /packages/six.whl?x=/y#z HTTP/2.0", "/packages/six.whl"),
+        ("GET /packages/\\xC3\\xA9.whl HTTP/1.1", "/packages/é.whl"),
+        ("GET /packages/%FF.whl HTTP/1.1", None),
+        ("GET /packages/six.whl", None),
+        ("GET /packages/six.whl HTTP/1.1 HTTP/1.1", None),
+        ("GET /simple/ HTTP/1.1", None),
+        ("POST /packages/six.whl HTTP/1.1", None),
+    ],
+)
+def test_the_path_of_a_request(request_line: str, path: str | None) -> None:
+    assert download_path(request_line.encode()) == path
+
+
+def test_agents_are_as_the_client_sent_them_on_one_line() -> None:
+    assert agent_text(rb"pip/24.0 {\x22ci\x22:null}") == 'pip/24.0 {"ci":null}'
+    assert agent_text(rb"back\x5Cslash \x0A\x1B[31m") == "back\\slash \\n\\x1b[31m"
+    assert agent_text(rb"\xC3\xA9 \xFF") == "é \\xff"
+    assert agent_text(rb"\xE2\x80\xA8") == "\\u2028"
+
+
+LINES = st.one_of(
+    st.sampled_from([GOOD, line(status=206), line(agent='"'), *OTHERS, *BROKEN]),
+    st.sampled_from(["23/Nov/2026:23:59:59 +0000", "24/Nov/2026:01:00:00 +0200"]).map(
+        lambda at: line(stamp=at)
+    ),
+    st.text(st.sampled_from('"ab \\[]'), max_size=12).map(lambda text: text.encode() + b"\n"),
+    st.builds(lambda start, end: GOOD[start:-end] + b"\n", st.integers(0, 90), st.integers(1, 90)),
+)
+
+
+@given(st.lists(LINES, min_size=1, max_size=12))
+def test_blocks_and_single_lines_are_counted_alike(lines: list[bytes]) -> None:
+    at_once = fed(b"".join(lines))
+    assert told(at_once) == told(fed(*lines))
+    assert at_once.lines == len(lines)
+
+
+def test_the_fast_way_is_taken_for_good_lines_only() -> None:
+    assert Tally()._feed_regular(b"".join([GOOD, *OTHERS]))
+    for broken in BROKEN:
+        assert not Tally()._feed_regular(GOOD + broken + GOOD)
