@@ -1,7 +1,7 @@
 """Installs the distribution's packages that are missing.
 
-`ansible.builtin.apt` opens apt's whole cache, a second of CPU, to find that nothing is to be done, and on a bare host
-it cannot answer check mode at all. So dpkg is asked first, and apt called only where something is missing.
+`ansible.builtin.apt` opens apt's whole cache, a second of CPU, to find that nothing is to be done, and on a bare
+host it cannot answer check mode at all. So dpkg is asked first, and apt called only where something is missing.
 """
 
 from __future__ import annotations
@@ -19,10 +19,8 @@ LOCK_TIMEOUT = 300  # seconds to wait for another apt, such as the unattended up
 
 def missing_of(names: list[str], answer: str) -> list[str]:
     """Which of `names` dpkg's answer does not call installed."""
-    installed = {
-        line.removesuffix(" installed") for line in answer.splitlines() if line.endswith(" installed")
-    }
-    return [name for name in names if name not in installed]
+    lines = set(answer.splitlines())
+    return [name for name in names if f"{name} installed" not in lines]
 
 
 class ActionModule(ActionBase):

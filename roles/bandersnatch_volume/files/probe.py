@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# simple/ has one for each project. ext3 stops at 32,000, its newer driver and ext4 without dir_nlink at 65,000.
+# simple/ has one for each project. ext3 stops at 32,000, ext4 without dir_nlink at 65,000.
 DIRECTORIES = 66_000
 INODES = 10_000  # fewer left than this, and not even a small mirror fits
 GOOD = "use ext4, XFS, Btrfs or ZFS"
