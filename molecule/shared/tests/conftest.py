@@ -10,7 +10,7 @@ from website import Site
 UPSTREAM = "/usr/local/bin/upstream.py /srv/upstream"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def site(host: Host) -> Site:
     """The website of the host under test."""
     return Site(host.check_output("hostname -I").split()[0])

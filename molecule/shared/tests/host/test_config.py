@@ -17,11 +17,9 @@ def test_the_command_accepts_the_configuration(host: Host) -> None:
 
 
 def test_the_command_refuses_a_configuration_without_sense(host: Host) -> None:
-    host.run_expect(
-        [2],
-        f"sed 's/^workers.*/workers = many/' {CONFIG} > /tmp/wrong.conf && "
-        "bandersnatch -c /tmp/wrong.conf check-config",
-    )
+    wrong = f"sed 's/^.mirror.$/&\\nworkers = many/' {CONFIG} > /tmp/wrong.conf"
+    done = host.run_expect([2], f"{wrong} && bandersnatch -c /tmp/wrong.conf check-config")
+    assert "workers" in done.stderr
 
 
 def test_nobody_logs_in_as_the_engine_s_user(host: Host) -> None:
