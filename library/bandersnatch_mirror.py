@@ -80,7 +80,7 @@ files_removed:
   returned: when the run came to an end
   type: int
 bytes_added:
-  description: Size of the downloaded files, in bytes.
+  description: Size of the downloaded files in bytes; in check mode as far as upstream states their sizes.
   returned: when the run came to an end
   type: int
 failures:

@@ -1,7 +1,7 @@
 """Installs the distribution's packages that are missing.
 
-`ansible.builtin.apt` opens apt's whole cache, a second of CPU, to find that nothing is to be done, and on a bare
-host it cannot answer check mode at all. So dpkg is asked first, and apt called only where something is missing.
+`ansible.builtin.apt` opens apt's whole cache, a second of CPU, to find that nothing is to be done, and on a
+bare host it cannot answer check mode at all. So dpkg is asked first; apt only where one is missing.
 """
 
 from __future__ import annotations
