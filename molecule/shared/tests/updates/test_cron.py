@@ -47,7 +47,7 @@ def test_syslog_has_the_run_under_its_tag_with_the_failure_and_its_exit_code(hos
 
 
 def tagged_lines(host: Host) -> str:
-    """How to see what is tagged bandersnatch[mirror]: in syslog's file, or in the journal, which cuts the tag in two."""
+    """How to see what is tagged bandersnatch[mirror]; the journal cuts such a tag in two."""
     if host.file("/var/log/syslog").exists:
         return r"grep 'bandersnatch\[mirror\]:' /var/log/syslog"
     return "journalctl --no-pager --output cat SYSLOG_IDENTIFIER=bandersnatch SYSLOG_PID=mirror"
