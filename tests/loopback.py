@@ -76,10 +76,12 @@ class Server:
                 threading.Thread(target=self._serve, args=(connection, number), daemon=True).start()
 
     def _serve(self, connection: socket.socket, number: int) -> None:
-        with contextlib.suppress(OSError), connection:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.suppress(OSError))
+            stack.enter_context(connection)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._context:
-                connection = self._context.wrap_socket(connection, server_side=True)
+                connection = stack.enter_context(self._context.wrap_socket(connection, server_side=True))
             while raw := _read_request(connection):
                 request = self._record(raw, number)
                 answer = self._handler(request)
@@ -91,7 +93,7 @@ class Server:
                 if isinstance(answer, Last):
                     return
                 if request.method == "CONNECT" and self.inner:
-                    connection = self.inner.wrap_socket(connection, server_side=True)
+                    connection = stack.enter_context(self.inner.wrap_socket(connection, server_side=True))
 
     def _record(self, raw: bytes, connection: int) -> Request:
         lines = raw.decode("latin-1").split("\r\n")

@@ -130,8 +130,8 @@ class Session:
 
     def keep(self, origin: Origin, connection: Connection) -> None:
         """Put a connection aside for the next request to its origin."""
-        while len(self._idle) >= _MAX_IDLE:
-            self._idle.pop(next(iter(self._idle))).close()
+        while origin in self._idle or len(self._idle) >= _MAX_IDLE:
+            self._idle.pop(origin if origin in self._idle else next(iter(self._idle))).close()
         self._idle[origin] = connection
 
     def send(self, url: str, headers: bytes, stop_at: float) -> Answer:

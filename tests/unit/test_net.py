@@ -394,6 +394,7 @@ def test_an_interrupted_sleep_ends_the_attempts() -> None:
         with pytest.raises(FetchError):
             client.get(server.url, accept=ACCEPT, limit=LIMIT)
         assert len(server.requests) == 1
+    client.close()
 
 
 def stream(
