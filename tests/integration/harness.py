@@ -58,6 +58,7 @@ class Mirror:
             **{key if key == "root_uri" else key.replace("_", "-"): value for key, value in keys.items()},
         }
         self.sections: dict[str, dict[str, str]] = {}
+        self.python = sys.executable
         self.clock = 0.0  # seconds that the command's clock is ahead of ours
         self.write_config()
 
@@ -173,6 +174,17 @@ def arrives(gate: Gate, process: subprocess.Popen[str]) -> None:
         if process.poll() is not None or time.monotonic() > deadline:
             kill(process)
             raise AssertionError(f"it never asked for {gate.pattern}; exit code {process.returncode}")
+
+
+def changes(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until something is renamed into or out of a directory, or the run has ended."""
+
+    def stamp() -> int:
+        return folder.stat().st_mtime_ns if folder.exists() else 0
+
+    before = stamp()
+    while process.poll() is None and stamp() in (0, before):
+        time.sleep(0.0002)
 
 
 def tree(directory: Path) -> dict[str, tuple[object, ...]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from faults import Gate
-from harness import Mirror, arrives, kill
+from harness import Mirror, arrives, changes, kill
 from simulator import Simulator
 
 KILLS = 1000 if os.environ.get("SOAK") else 42
@@ -64,8 +64,11 @@ def cut_short(upstream: Simulator, mirror: Mirror, rng: random.Random, longest: 
     """Kill a run and its workers at a random moment; check what it left, and what it fetched."""
     had = complete(upstream, mirror)
     upstream.take_requests()
+    watched = rng.choice([None, "web/packages", "web/simple"])
     process = mirror.start("mirror", "--allow-removals")
-    time.sleep(rng.uniform(0, longest))  # not a synchronisation: any moment is right
+    if watched:  # the moments at which what is served changes are few and short: seek them
+        changes(mirror.directory / watched, process)
+    time.sleep(rng.uniform(0, 0.02 if watched else longest))  # not a synchronisation: any moment is right
     kill(process)
     mirror.assert_holds(finished=False)
     assert not had & {r.path for r in upstream.take_requests() if r.status in (200, 206)}

@@ -6,16 +6,18 @@ Each copy is mounted (the journal is replayed), checked, and some are brought up
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import Mirror
+from harness import Mirror, changes
 from invariant import Served, equals_upstream, holds
 from simulator import Simulator
 from volumes import clean, fast_directory, make_image, mounted, needs_volumes, snapshot
@@ -51,12 +53,43 @@ def inspect(copy: Path, upstream: Simulator, converge: bool) -> None:
     with mounted(copy, point, "loop"):
         holds(Served(point / "mirror"), finished=False)
         if converge:
-            found = Mirror(copy.parent, upstream)
+            (copy.parent / "again").mkdir(exist_ok=True)
+            found = Mirror(copy.parent / "again", upstream)
             found.directory = point / "mirror"
             found.configure(directory=found.directory)
             found.sync("--allow-removals")
             equals_upstream(upstream, found.directory)
     assert clean(copy)
+
+
+def moment(rng: random.Random, mirror: Mirror, process: subprocess.Popen[str]) -> None:
+    """Let the run go on for a while; every other time until it publishes something."""
+    if rng.random() < 0.5:
+        changes(mirror.directory / rng.choice(["web/packages", "web/simple"]), process)
+        time.sleep(rng.uniform(0, 0.01))
+    else:
+        time.sleep(rng.uniform(0, 0.4))
+
+
+def tell(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """A signal for the run and its workers, unless they have ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def flush(rng: random.Random, point: Path) -> None:
+    """What the kernel may do by itself at any moment: nothing, the journal, or everything.
+
+    The journal alone is the hard case: names reach the disk, and the blocks of new files need not.
+    """
+    choice = rng.choice(["nothing", "journal", "journal", "everything"])
+    if choice == "journal":
+        descriptor = os.open(point / "lost+found" / "unrelated", os.O_WRONLY | os.O_CREAT)
+        os.write(descriptor, b"x")
+        os.fsync(descriptor)
+        os.close(descriptor)
+    elif choice == "everything":
+        os.sync()
 
 
 @needs_volumes
@@ -65,6 +98,7 @@ def test_a_power_cut_at_any_moment_breaks_nothing(upstream: Simulator, workshop:
     rng = random.Random(f"power {SEED}")
     image = make_image(workshop / "disk.img", 40)
     populate(upstream)
+    upstream.servers.on_request = lambda path: time.sleep(0.005)  # a run shall last a while
     with mounted(image, workshop / "disk", "loop,commit=1") as point:
         mirror = Mirror(workshop, upstream)
         mirror.directory = point / "mirror"
@@ -73,12 +107,13 @@ def test_a_power_cut_at_any_moment_breaks_nothing(upstream: Simulator, workshop:
             process = mirror.start("mirror", "--allow-removals")
             try:
                 for _ in range(4):
-                    time.sleep(rng.uniform(0.05, 0.4))  # not a synchronisation: any moment is right
-                    os.killpg(process.pid, signal.SIGSTOP)
+                    moment(rng, mirror, process)
+                    tell(process, signal.SIGSTOP)
+                    flush(rng, point)
                     inspect(snapshot(image, workshop / "copy.img"), upstream, converge=rng.random() < 0.4)
-                    os.killpg(process.pid, signal.SIGCONT)
+                    tell(process, signal.SIGCONT)
             finally:
-                os.killpg(process.pid, signal.SIGCONT)
+                tell(process, signal.SIGCONT)
                 done = mirror.finish(process)
             assert done.exit_code == 0, done.output
             mirror.assert_equal()
