@@ -27,7 +27,9 @@ def build(engine: Path = ENGINE) -> bytes:
     members = {f"bandersnatch/{path.name}": path.read_text(encoding="utf-8") for path in engine.glob("*.py")}
     with zipfile.ZipFile(buffer, "a") as archive:
         for name, text in sorted({**members, "__main__.py": MAIN}.items()):
-            archive.writestr(zipfile.ZipInfo(name, DATE), text)
+            member = zipfile.ZipInfo(name, DATE)
+            member.external_attr = 0o644 << 16  # for whoever unpacks it to look inside
+            archive.writestr(member, text)
     return buffer.getvalue()
 
 
