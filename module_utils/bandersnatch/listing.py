@@ -31,7 +31,7 @@ def refresh(config: Config, state: State, client: Client) -> bool:
         try:
             return _from_root(config, state, client, fingerprint, state.get("root etag") if known else None)
         except (ContentError, FetchError) as error:
-            if attempt == _ATTEMPTS or (isinstance(error, FetchError) and error.permanent):
+            if attempt == _ATTEMPTS or isinstance(error, FetchError):  # the client has asked again already
                 raise UnreachableError(
                     f"the root index of upstream cannot be read: {error}. Nothing was changed; check `master`"
                 ) from error
@@ -70,9 +70,12 @@ def _from_root(
         reader = RootReader(reply.content_type, reply.url)
 
         def rows() -> Iterator[tuple[Listed, bool]]:
-            for chunk in chunks:
-                for line in reader.feed(chunk):
-                    yield line, allow(line.name)
+            try:
+                for chunk in chunks:
+                    for line in reader.feed(chunk):
+                        yield line, allow(line.name)
+            except FetchError as error:  # the client repeats a request, not a body that breaks off
+                raise ContentError(str(error)) from error
             for line in reader.close():
                 yield line, allow(line.name)
 

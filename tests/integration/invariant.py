@@ -254,6 +254,8 @@ def state_problems(directory: Path) -> Iterator[str]:
 
 def _litter(served: Served, finished: bool) -> Iterator[str]:
     stray = {entry.name for entry in served.directory.iterdir()} - ENGINE_NAMES
+    if not finished:
+        stray -= {"progress.json.new"}
     if stray:
         yield f"unknown names outside web/: {sorted(stray)}"
     for base, _, names in os.walk(served.web):

@@ -156,6 +156,8 @@ def test_junk_in_the_engines_own_directory_is_harmless(upstream: Simulator, mirr
     (junk / ("a" * 64 + ".part")).write_bytes(b"junk")
     (junk / "unknown").write_bytes(b"junk")
     (mirror.directory / "tmp" / "pages" / "old").mkdir(parents=True)
+    (mirror.directory / "progress.json").write_text("{")
+    (mirror.directory / "progress.json.new").write_text("{")
     upstream.add_release("project-1", "3.0")
     mirror.sync()
     mirror.assert_equal()

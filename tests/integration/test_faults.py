@@ -210,6 +210,7 @@ def test_a_fault_of_the_root_index_changes_nothing(upstream: Simulator, mirror: 
     upstream.fault((FAULTS | INCURABLE)[fault]("/simple/"))
     done = mirror.sync(expect=6)
     assert len(done.stderr.strip().splitlines()) <= 5
+    assert 1 <= len(done.asked("/simple/")) <= 4
     mirror.assert_holds(finished=False)
     assert len(mirror.served.page_dirs()) == 3
     upstream.heal()
