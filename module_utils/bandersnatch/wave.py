@@ -22,7 +22,7 @@ from .worker import Answer, FileAnswer, FileTask, PageAnswer, PageTask, Task
 _BATCH_FILES = 2_000
 _BATCH_PROJECTS = 2_000
 _BATCH_SECONDS = 10.0
-_SILENT = 25  # requests in a row without an answer after which upstream counts as gone
+_SILENT = 25  # projects in a row without an answer after which upstream counts as gone
 
 
 class Parts(NamedTuple):
@@ -52,7 +52,7 @@ class Waves:
         self._make_pool, self._stopped = make_pool, stopped
         self._force, self._dry = force, dry
         self._pool: Pool | None = None
-        self._silent = 0  # requests in a row that upstream did not answer
+        self._silent: set[str] = set()  # projects since the last answer whose requests had none
         self.asked = self.answered = False
 
     def close(self) -> None:
@@ -185,7 +185,7 @@ class Waves:
                     batches.add(work)
             for answer in self._pooled(_file_tasks(works), idle=batches.tick):
                 assert isinstance(answer, FileAnswer)
-                work = by_name[answer.owner]
+                work = by_name[answer.name]
                 self._take(work, answer)
                 self._progress.advance(files=1, bytes=answer.fetched)
                 if not work.waiting:
@@ -223,11 +223,12 @@ class Waves:
                 if answer.outcome == "storage":
                     raise StorageError(answer.reason)
                 if answer.outcome == "unreachable":
-                    self._silent += 1
+                    self._silent.add(answer.name)
                 elif answer.outcome != "kept":
-                    self._silent, self.answered = 0, True
+                    self._silent.clear()
+                    self.answered = True
                 yield answer
-                if self._silent >= _SILENT:
+                if len(self._silent) >= _SILENT:
                     raise UnreachableError(
                         f"upstream stopped answering: {answer.reason}. What is complete is in place"
                     )

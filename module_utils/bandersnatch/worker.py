@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from . import index, index_html
 from .config import Config
-from .errors import ContentError, FetchError, ProjectError, StorageError
+from .errors import BandersnatchError, ContentError, FetchError, StorageError
 from .model import Blob, Page
 from .net import Client, NetSettings
 from .store import PAGE_HTML, PAGE_JSON, Store, read_file
@@ -20,6 +20,7 @@ from .store import PAGE_HTML, PAGE_JSON, Store, read_file
 PAGE_LIMIT = 128 << 20  # bytes of one page, decoded: the largest real ones have 30 MB
 STALE_WAITS = (0.5, 1.5)  # seconds before a page that is older than the root index is asked for again
 _BLOCK = 1 << 20
+_NOT_ABOUT_THE_FILE = {0, 401, 403, 407}  # no answer (TLS, a bad redirect), no credentials: it may come later
 
 
 class PageTask(NamedTuple):
@@ -34,7 +35,7 @@ class PageTask(NamedTuple):
 class FileTask(NamedTuple):
     """Bring a file to its part; with `check`, first look whether the file in place is right already."""
 
-    owner: str
+    name: str  # the project that it belongs to
     blob: Blob
     check: bool
 
@@ -58,7 +59,7 @@ class PageAnswer(NamedTuple):
 class FileAnswer(NamedTuple):
     """`outcome`: kept (was right), fetched, bad (will not come), failed, unreachable, storage."""
 
-    owner: str
+    name: str  # the project
     path: str
     outcome: str
     reason: str = ""
@@ -83,19 +84,13 @@ class Worker:
 
     def do(self, task: Task) -> Answer:
         """Carry out a task. Its failure is an answer, too."""
-        if isinstance(task, PageTask):
-            try:
-                return self._page(task)
-            except StorageError as error:
-                return PageAnswer(task.name, "storage", str(error))
-            except ProjectError as error:
-                return PageAnswer(task.name, _failure(error), str(error))
         try:
-            return self._file(task)
-        except StorageError as error:
-            return FileAnswer(task.owner, task.blob.path, "storage", str(error))
-        except ProjectError as error:
-            return FileAnswer(task.owner, task.blob.path, _failure(error), str(error))
+            return self._page(task) if isinstance(task, PageTask) else self._file(task)
+        except BandersnatchError as error:
+            outcome, reason = _outcome(error), str(error)
+        if isinstance(task, PageTask):
+            return PageAnswer(task.name, outcome, reason)
+        return FileAnswer(task.name, task.blob.path, outcome, reason)
 
     # Pages
 
@@ -168,13 +163,13 @@ class Worker:
             found = self._right(blob)
             if found:
                 return FileAnswer(
-                    task.owner, blob.path, "kept", digest=found, size=self._store.size_of(blob.path)
+                    task.name, blob.path, "kept", digest=found, size=self._store.size_of(blob.path)
                 )
         part = self._store.part(blob.digest, blob.path)
         got = self._client.download(self._urls(blob), part, blob.digest, blob.size)
         if blob.mtime > 0:
             os.utime(part, (blob.mtime, blob.mtime))  # Last-Modified and ETag agree between mirrors
-        return FileAnswer(task.owner, blob.path, "fetched", "", got.digest, got.size, got.fetched, part)
+        return FileAnswer(task.name, blob.path, "fetched", "", got.digest, got.size, got.fetched, part)
 
     def _urls(self, blob: Blob) -> list[str]:
         other = self._config.download_mirror
@@ -235,9 +230,11 @@ def read_page(directory: str, name: str) -> Page:
     return index.parse_page(body, kind, url, name)
 
 
-def _failure(error: ProjectError) -> str:
-    if isinstance(error, FetchError):
-        if error.permanent:
-            return "bad"
-        return "unreachable" if error.status == 0 or error.status >= 500 else "failed"
-    return "bad"
+def _outcome(error: BandersnatchError) -> str:
+    if isinstance(error, StorageError):
+        return "storage"
+    if not isinstance(error, FetchError):
+        return "bad"
+    if error.permanent and error.status not in _NOT_ABOUT_THE_FILE:
+        return "bad"
+    return "unreachable" if error.status == 0 or error.status >= 500 else "failed"
