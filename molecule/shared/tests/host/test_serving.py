@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 
 import pytest
+from testinfra.host import Host
 from website import JSON, Site
 
 HTML = "application/vnd.pypi.simple.v1+html"
@@ -31,7 +33,7 @@ def test_a_client_gets_the_form_that_it_asks_for(
     answer = site.get(path, accept)
     assert answer.status == 200
     assert answer.headers.get_content_type() == given
-    assert "accept" in (answer.headers["Vary"] or "").lower()
+    assert "accept" in ",".join(answer.headers.get_all("Vary", [])).lower().replace(" ", "").split(",")
     if given == JSON:
         assert json.loads(answer.body)["meta"]["api-version"].startswith("1.")
     else:
@@ -133,11 +135,27 @@ def test_a_head_request_brings_no_body(site: Site) -> None:
         "/packages/..%2f..%2fstate",
         "/simple/..%2f..%2f..%2f..%2fetc/passwd",
         "/.lock",
-        "/.htaccess",
-        "/simple/.hidden/",
         "/progress.json",
         "/tmp/",
     ],
 )
 def test_what_is_the_engine_s_own_is_not_served(site: Site, path: str) -> None:
     assert 400 <= site.get(path).status < 500
+
+
+@pytest.fixture(scope="module")
+def intruders(host: Host) -> Iterator[list[str]]:
+    """What could come to lie under the website's root and must not be shown."""
+    paths = ["/.hidden", "/simple/demo-app/.hidden", "/shadow", "/simple/demo-app/shadow"]
+    for path in paths[:2]:
+        host.check_output(f"touch /srv/pypi/web{path}")
+    for path in paths[2:]:
+        host.check_output(
+            f"ln -s /etc/passwd /srv/pypi/web{path} && chown -h bandersnatch: /srv/pypi/web{path}"
+        )
+    yield paths
+    host.check_output("rm " + " ".join(f"/srv/pypi/web{path}" for path in paths))
+
+
+def test_dot_files_and_links_that_lead_out_are_not_served(site: Site, intruders: list[str]) -> None:
+    assert [site.get(path).status in (403, 404) for path in intruders] == [True] * len(intruders)
