@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import hashlib
 import os
 import signal
 import subprocess
@@ -150,6 +151,17 @@ class Mirror:
     def sync(self, *options: str, expect: int | None = 0) -> Run:
         """`bandersnatch mirror`."""
         return self.run("mirror", *options, expect=expect)
+
+    def complete(self) -> set[str]:
+        """The URL paths of files whose whole content lies in the mirror, published or not."""
+        assert self.upstream is not None
+        parts = {hashlib.sha256(p.read_bytes()).hexdigest() for p in (self.directory / "tmp").rglob("*.part")}
+        found = set()
+        for upload in self.upstream.files():
+            path = self.web / upload.path
+            if upload.sha256 in parts or (path.is_file() and path.read_bytes() == upload.content):
+                found.add(f"/{upload.url_path}")
+        return found
 
     def assert_equal(self, **options: bool) -> None:
         """The mirror is whole and says what upstream says."""

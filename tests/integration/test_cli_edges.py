@@ -157,8 +157,10 @@ def test_a_signal_ends_the_run_and_the_next_one_converges(
     assert done.exit_code == 130
     assert "Traceback" not in done.output
     mirror.assert_holds(finished=False)
+    had = mirror.complete()
+    assert had
     upstream.heal()
-    mirror.sync()
+    assert not had & set(mirror.sync().fetched())
     mirror.assert_equal()
 
 
