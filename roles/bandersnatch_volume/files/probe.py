@@ -71,6 +71,7 @@ def problem(directory, wanted):
 
 
 if __name__ == "__main__":
-    found = problem(Path(sys.argv[1]), sys.argv[2])
-    if found:
-        sys.exit(found)
+    path = Path(sys.argv[1])
+    if not path.is_dir():
+        sys.exit(f"{path} is no directory on this host: mount or make it, or choose another kind of volume")
+    sys.exit(problem(path, sys.argv[2]))

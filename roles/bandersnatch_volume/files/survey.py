@@ -36,14 +36,15 @@ def found_on(source):
         return "data" if content.read(BLANK).strip(b"\0") else ""
 
 
-def unused(source, size):
-    """How many of the `size` bytes of `source` its ext4 file system does not use."""
+def ext4_on(source, size):
+    """Of an ext4 file system its label, and how many of the `size` bytes of `source` it does not use."""
     with source.open("rb") as content:
         content.seek(1024)
         block = content.read(1024)  # the superblock; fields by the kernel's documentation of ext4
     high = int.from_bytes(block[0x150:0x154], "little")
     blocks = int.from_bytes(block[0x4:0x8], "little") + (high << 32)
-    return size - (blocks << (10 + int.from_bytes(block[0x18:0x1C], "little")))
+    used = blocks << (10 + int.from_bytes(block[0x18:0x1C], "little"))
+    return {"label": block[0x78:0x88].rstrip(b"\0").decode(errors="replace"), "unused": size - used}
 
 
 def around(kind, source, mount):
@@ -60,6 +61,7 @@ def around(kind, source, mount):
         "held": 0,  # bytes of the image that its disk holds already
         "devices": [],  # which of them is to be mounted
         "found": "",
+        "label": "",
         "unused": 0,
         "tools": all(shutil.which(tool) for tool in TOOLS),
     }
@@ -82,7 +84,7 @@ def survey(kind, source, mount):
         seen["devices"] = output_of("losetup", "--noheadings", "--output", "NAME", "--associated", source)
     seen["found"] = found_on(source)
     if seen["found"] == "ext4":
-        seen["unused"] = unused(source, seen["size"])
+        seen.update(ext4_on(source, seen["size"]))
     return seen
 
 
