@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import socket
 from pathlib import Path
@@ -117,6 +118,19 @@ def test_dry_run_names_what_it_would_do_and_does_nothing(upstream: Simulator, mi
     assert "alpha-0" not in done.stdout
     mirror.sync()
     mirror.assert_equal()
+
+
+def test_dry_run_counts_what_the_run_then_brings(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream)
+    mirror.sync()
+    upstream.add_release("alpha-1", "2.0", size=50_000)
+    upstream.add_project("brand-new", "1.0")
+    upstream.delete_release("alpha-3", "1.0")
+    upstream.delete_project("alpha-2")
+    counted = r"\d+ (?:projects?|files?) (?:added|updated|removed)"
+    planned = re.findall(counted, mirror.sync("--dry-run").stdout.replace("would be ", ""))
+    assert len(planned) >= 5
+    assert re.findall(counted, mirror.sync().stdout) == planned
 
 
 def test_dry_run_is_refused_by_the_guard_too(upstream: Simulator, mirror: Mirror) -> None:

@@ -6,15 +6,18 @@ One run takes all faults at once, which is how they come in life, and keeps the 
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import faults
 import pytest
 from faults import Fault
 from harness import Mirror, Run
+from loopback import Server, certificate, reply, server_context
 from scenes import small
-from simulator import Simulator
+from simulator import JSON_TYPE, Simulator
 
 Maker = Callable[..., Fault]
 
@@ -216,6 +219,15 @@ def test_a_fault_of_the_root_index_changes_nothing(upstream: Simulator, mirror: 
     upstream.heal()
     mirror.sync()
     mirror.assert_equal()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_a_certificate_that_does_not_verify_is_said(tmp_path: Path) -> None:
+    context = server_context(certificate(tmp_path, "127.0.0.1"))
+    with Server(lambda request: reply(b"{}", Content_Type=JSON_TYPE), context) as server:
+        done = Mirror(tmp_path, server.url, timeout=5).sync(expect=6)
+        assert "certificate" in done.stderr
+        assert server.requests == []
 
 
 def test_a_big_file_is_resumed_where_it_broke(upstream: Simulator, mirror: Mirror) -> None:
