@@ -20,7 +20,7 @@ from bandersnatch.summary import human_time
 
 MODULE = "bandersnatch_mirror"
 LIMIT = 60 * 24 * 3600  # seconds; a first sync of everything takes weeks
-SHOW_INTERVAL = 12.0  # seconds between two lines of progress
+SHOW_INTERVAL = 10.0  # seconds between two lines of progress
 POLL_FIRST, POLL_LAST = 0.4, 4.0  # seconds between two looks; they grow, so that a short sync ends promptly
 PATIENCE = 30 * 60  # seconds that a lost connection may stay away
 RECONNECT_INTERVAL = 10.0
