@@ -21,6 +21,8 @@ _PREFIX = b"GET /packages/"
 _WHOLE = b" 200 "
 _PART = b" 206 "
 _NEWLINE = 10
+PAIR_BITS = 32  # a pair of numbers as one: request << PAIR_BITS | agent
+PAIR_MASK = (1 << PAIR_BITS) - 1
 
 _STAMP = re.compile(rb"\[(\d\d)/([A-Z][a-z][a-z])/(\d{4}):(\d\d):(\d\d):\d\d ([+-])(\d\d)(\d\d)\] ")
 _STAMP_BYTES = slice(-29, None)  # of what stands before the request
@@ -43,21 +45,42 @@ class _Days(dict[bytes, int]):
         return day
 
 
-Pair = tuple[bytes, bytes]  # request line and User-Agent, as logged
+class Numbers(dict[bytes, int]):
+    """Numbers each key as it is first asked for: 0, step, 2 * step, ..."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self._step = step
+
+    def __missing__(self, key: bytes) -> int:
+        number = self[key] = len(self) * self._step
+        return number
+
+
+class Words:
+    """The request lines and User-Agents that occurred, as logged, in the order of their numbers.
+
+    A pair of them is one number: `request << PAIR_BITS | agent`.
+    """
+
+    def __init__(self) -> None:
+        self.requests = Numbers(1 << PAIR_BITS)
+        self.agents = Numbers(1)
 
 
 class Tally:
-    """What a stretch of log says, in raw slices of it: they are looked at once for each distinct one, later.
+    """What a stretch of log says, in numbers of `words`: each is looked at once, later.
 
     Memory grows with the distinct pairs of request and agent (and clients that fetch in parts), not with the
     lines: see `size`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, words: Words) -> None:
         self.lines = 0
         self.broken = 0  # lines that are none of this format: cut off, binary, without a time
-        self.whole: dict[int, Counter[Pair]] = {}  # UTC day -> how many answers with 200
-        self.parts: dict[int, set[tuple[bytes, Pair]]] = {}  # UTC day -> clients' addresses with 206 answers
+        self.whole: dict[int, Counter[int]] = {}  # UTC day -> pair -> how many answers with 200
+        self.parts: dict[int, set[tuple[bytes, int]]] = {}  # UTC day -> (client's address, pair) with 206
+        self._words = words
         self._days = _Days()
 
     @property
@@ -75,30 +98,33 @@ class Tally:
         """Count a block of lines with six quotes each and one day; False where it is no such block."""
         fields = block.split(b'"')
         lines = len(fields) // _QUOTES
-        tails = fields[_QUOTES::_QUOTES]  # each newline, with what stands before the next line's request
-        if (
-            len(fields) % _QUOTES != 1
-            or fields[4::_QUOTES].count(b" ") != lines
-            or b"" in tails
-            or set(map(_first_byte, tails)) != {_NEWLINE}
-            or block.count(b"\n") != lines  # so there is none but those
+        if len(fields) % _QUOTES != 1 or fields[4::_QUOTES].count(b" ") != lines:
+            return False
+        heads, requests, statuses, referrers, _, agents = (fields[at:-1:_QUOTES] for at in range(_QUOTES))
+        # A head begins with the newline of the line before it: each with one, and no other field with any.
+        if b"" in heads or fields[-1] != b"\n" or not set(map(_first_byte, heads[1:])) <= {_NEWLINE}:
+            return False
+        if b"".join(heads).count(b"\n") != lines - 1:
+            return False
+        all_statuses = b"".join(statuses)
+        if b"\n" in all_statuses or any(
+            b"\n" in b"".join(column) for column in (requests, referrers, agents)
         ):
             return False
-        days = {self._days[stamp] for stamp in set(map(_stamp, fields[:-1:_QUOTES]))}
+        days = {self._days[stamp] for stamp in set(map(_stamp, heads))}
         if len(days) != 1 or 0 in days:
             return False
         self.lines += lines
         day = days.pop()
-        requests, statuses, agents = fields[1::_QUOTES], fields[2::_QUOTES], fields[5::_QUOTES]
+        request_number, agent_number = self._words.requests, self._words.agents
         pairs = [
-            (request, agent)
+            request_number[request] + agent_number[agent]
             for request, status, agent in zip(requests, statuses, agents, strict=True)
             if status.startswith(_WHOLE) and request.startswith(_PREFIX)
         ]
         if pairs:
             self.whole.setdefault(day, Counter()).update(pairs)
-        if _PART in b"".join(statuses):
-            heads = fields[:-1:_QUOTES]
+        if _PART in all_statuses:
             for head, request, status, agent in zip(heads, requests, statuses, agents, strict=True):
                 if status.startswith(_PART):
                     self._add_part(day, head, request, agent)
@@ -115,12 +141,15 @@ class Tally:
         if status.startswith(_PART):
             self._add_part(day, head, request, agent)
         elif status.startswith(_WHOLE) and request.startswith(_PREFIX):
-            self.whole.setdefault(day, Counter())[request, agent] += 1
+            self.whole.setdefault(day, Counter())[self._pair(request, agent)] += 1
 
     def _add_part(self, day: int, head: bytes, request: bytes, agent: bytes) -> None:
         if request.startswith(_PREFIX):
             address = head.lstrip(b"\n").partition(b" ")[0]
-            self.parts.setdefault(day, set()).add((address, (request, agent)))
+            self.parts.setdefault(day, set()).add((address, self._pair(request, agent)))
+
+    def _pair(self, request: bytes, agent: bytes) -> int:
+        return self._words.requests[request] + self._words.agents[agent]
 
 
 def utc_day(stamp: bytes) -> int:
@@ -146,7 +175,8 @@ def download_path(request: bytes) -> str | None:
     if found is None:
         return None
     try:
-        return unquote_to_bytes(_unescaped(found[1])).decode()
+        path = _unescaped(found[1])
+        return (unquote_to_bytes(path) if b"%" in path else path).decode()
     except UnicodeDecodeError:
         return None
 
@@ -161,4 +191,7 @@ def agent_text(agent: bytes) -> str:
 
 def _unescaped(text: bytes) -> bytes:
     """nginx writes quotes, backslashes and bytes outside of printable ASCII as \\xHH."""
+    if b"\\" not in text:
+        return text
+    text = text.replace(b"\\x22", b'"')  # most of them, in pip's JSON
     return _ESCAPE.sub(lambda found: bytes((int(found[1], 16),)), text)

@@ -20,7 +20,7 @@ from .stats_report import Report
 from .stats_store import StatsStore
 from .summary import count_of, one_line
 
-MOST_PAIRS = 250_000  # distinct (file, agent) pairs held before they go to the database: about 150 MB
+MOST_PAIRS = 500_000  # distinct (file, agent) pairs held before they go to the database: about 100 MB
 PIECE_BYTES = 1 << 30  # of a log, at most, that a killed run reads again
 _FRESH_NS = 3600 * 10**9
 
@@ -171,7 +171,7 @@ class _Run:
         stream = logsource.continued(log, store.stream_of(key), store.streams_like(log.head), moved)
         start = stream.offset if stream is not None else 0
         log.skip(start)
-        for tally, position, done in _pieces(log, start):
+        for tally, position, done in _pieces(log, start, store):
             if not position or not log.is_intact(position):
                 break  # a lost piece is in the copy, for the next run
             head = log.fingerprinted(position)
@@ -182,16 +182,16 @@ class _Run:
         self._read += stream is not None and stream.offset > start
 
 
-def _pieces(log: logsource.Log, position: int) -> Iterator[tuple[Tally, int, bool]]:
+def _pieces(log: logsource.Log, position: int, store: StatsStore) -> Iterator[tuple[Tally, int, bool]]:
     """(what it says, up to which offset, whether that is the end) of a log, piece by piece."""
-    tally, start = Tally(), position
+    tally, start = Tally(store.words), position
     try:
         for block, length in log.blocks():
             tally.feed(block)
             position += length
             if tally.size >= MOST_PAIRS or position - start >= PIECE_BYTES:
                 yield tally, position, False
-                tally, start = Tally(), position
+                tally, start = Tally(store.words), position
     except (logsource.DamagedError, OSError):
         yield tally, position, False
         raise

@@ -13,11 +13,13 @@ import os
 import secrets
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from itertools import islice
 from typing import NamedTuple
 
 from . import accesslog, releasefile, useragent
+from .accesslog import PAIR_BITS, PAIR_MASK
 from .errors import StorageError
 from .logsource import Found, Stream, digest
 from .releasefile import Release
@@ -55,11 +57,9 @@ _ADD_RELEASE = "INSERT OR IGNORE INTO release VALUES (NULL, ?, ?, ?)"
 _FIND_RELEASE = "SELECT number FROM release WHERE filename = ? AND project = ?"
 _ADD_AGENT = "INSERT OR IGNORE INTO agent VALUES (NULL, ?, ?, ?, ?)"
 _FIND_AGENT = "SELECT number FROM agent WHERE text = ? AND installer = ? AND python = ? AND system = ?"
-_MOST_CACHED = 500_000
+_MOST_WORDS = 500_000
 PARTS_KEPT_DAYS = 30
 KINDS = ("project", *Agent._fields)
-
-_Row = tuple[int, int, int]  # release, agent, downloads
 
 
 class Day(NamedTuple):
@@ -86,10 +86,7 @@ class StatsStore:
         self._path = path
         self._fold = fold_agents
         self._dry = dry
-        self._releases: dict[bytes, int] = {}  # request line -> number, 0 where it is no download
-        self._projects: dict[int, str] = {}
-        self._agents: dict[bytes, int] = {}
-        self._says: dict[int, Agent] = {}
+        self._forget_words()
         with self._guarded():
             target = ":memory:" if dry and not (os.path.exists(path) and os.path.getsize(path)) else path
             self._db = sqlite3.connect(target, timeout=30, isolation_level=None)
@@ -154,12 +151,17 @@ class StatsStore:
     ) -> tuple[Stream, int]:
         """Add what a piece of a log says, and that it is read up to `position`, as one transaction.
 
-        `head` is the log's beginning as far as it tells it from others; `done`: the file is read to its end.
-        Gives the log, and how many downloads were added.
+        `tally` is in our `words`; `head` is the log's beginning as far as it tells it from others; `done`: the
+        file is read to its end. Gives the log, and how many downloads were added.
         """
         with self._transaction():
+            self._look_at_words()
             number = self._place(found, stream, position, head, done)
-            added = sum(self._add_day(day, rows) for day, rows in self._rows(tally).items())
+            added = 0
+            for day in sorted({*tally.whole, *tally.parts}):
+                added += self._add_day(day, tally.whole.get(day, Counter()), tally.parts.get(day, ()))
+        if len(self.words.requests) + len(self.words.agents) >= _MOST_WORDS:
+            self._forget_words()
         return Stream(number, position, len(head), digest(head), found.path), added
 
     def _place(self, found: Found, stream: Stream | None, position: int, head: bytes, done: bool) -> int:
@@ -172,80 +174,68 @@ class StatsStore:
         self._db.execute("INSERT OR REPLACE INTO log VALUES (?, ?, ?, ?)", (found.key, size, mtime, number))
         return number
 
-    def _rows(self, tally: accesslog.Tally) -> dict[int, list[_Row]]:
-        """UTC day -> what to add, ordered; each distinct request and agent is looked at once."""
-        days = {}
-        for day in sorted({*tally.whole, *tally.parts}):
-            rows = []
-            for (request, agent), count in tally.whole.get(day, {}).items():
-                if release := self._release(request):
-                    rows.append((release, self._agent(agent), count))
-            for address, (request, agent) in tally.parts.get(day, ()):
-                release = self._release(request)
-                if release and self._is_new_client(day, address, release, self._agent(agent)):
-                    rows.append((release, self._agent(agent), 1))
-            if rows:
-                days[day] = sorted(rows)
-        return days
-
-    def _add_day(self, day: int, rows: list[_Row]) -> int:
-        releases: Counter[int] = Counter()
-        agents: Counter[int] = Counter()
-        for release, agent, count in rows:
-            releases[release] += count
-            agents[agent] += count
-        facets: Counter[tuple[str, str]] = Counter()
-        for release, count in releases.items():
-            facets["project", self._projects[release]] += count
-        for agent, count in agents.items():
-            for kind, value in zip(Agent._fields, self._says[agent], strict=True):
-                facets[kind, value] += count
-        total = sum(agents.values())
-        self._db.executemany(_ADD_DOWNLOADS, ((day, *row) for row in rows))
-        self._db.executemany(_ADD_FACET, ((day, *facet, count) for facet, count in sorted(facets.items())))
-        self._db.execute(_ADD_DAY, (day, total))
-        return total
-
-    def _release(self, request: bytes) -> int:
-        number = self._releases.get(request)
-        if number is None:
-            if len(self._releases) >= _MOST_CACHED:
-                self._releases.clear()
+    def _look_at_words(self) -> None:
+        """Give what is new in `words` its number in the database."""
+        for request in islice(self.words.requests, len(self._releases), None):
             path = accesslog.download_path(request)
             release = None if path is None else releasefile.parse(path)
-            number = 0 if release is None else self._number_of(release)
-            self._releases[request] = number
-        return number
-
-    def _number_of(self, release: Release) -> int:
-        values = (release.filename, release.project, release.version)
-        number = self._number(_ADD_RELEASE, values, _FIND_RELEASE, values[:2])
-        self._projects[number] = release.project
-        return number
-
-    def _agent(self, logged: bytes) -> int:
-        number = self._agents.get(logged)
-        if number is None:
-            if len(self._agents) >= _MOST_CACHED:
-                self._agents.clear()
+            number = 0
+            if release is not None:
+                values = (release.filename, release.project, release.version)
+                number = self._number(_ADD_RELEASE, values, _FIND_RELEASE, values[:2])
+            self._releases.append(number)
+            self._projects.append(release.project if release is not None else "")
+        for logged in islice(self.words.agents, len(self._agents), None):
             text = accesslog.agent_text(logged)
             says = useragent.parse(text)
-            values = (says.installer if self._fold else text, *says)
-            number = self._number(_ADD_AGENT, values, _FIND_AGENT, values)
-            self._says[number] = says
-            self._agents[logged] = number
-        return number
+            described = (says.installer if self._fold else text, *says)
+            self._agents.append(self._number(_ADD_AGENT, described, _FIND_AGENT, described))
+            self._says.append(says)
+
+    def _forget_words(self) -> None:
+        self.words = accesslog.Words()
+        self._releases: list[int] = []  # by the number of a request: its row, 0 where it is no download
+        self._projects: list[str] = []
+        self._agents: list[int] = []
+        self._says: list[Agent] = []
 
     def _number(self, add: str, values: Sequence[str], find: str, key: Sequence[str]) -> int:
-        """The number of a row that is added if there is none like it."""
+        """The number of a row, which is added if there is none like it."""
         added = self._db.execute(add, values)
         if added.rowcount == 1 and added.lastrowid is not None:
             return added.lastrowid
         return int(self._db.execute(find, key).fetchone()[0])
 
-    def _is_new_client(self, day: int, address: bytes, release: int, agent: int) -> bool:
+    def _add_day(self, day: int, counts: Counter[int], parts: Iterable[tuple[bytes, int]]) -> int:
+        """Add a day's downloads by pair, and those in parts by client; gives how many they are."""
+        counts.update(pair for address, pair in parts if self._is_new_client(day, address, pair))
+        releases, agents = self._releases, self._agents
+        by_request, by_agent = [0] * len(releases), [0] * len(agents)
+        rows = []
+        for pair, count in counts.items():
+            request, agent = pair >> PAIR_BITS, pair & PAIR_MASK
+            release = releases[request]
+            if release:
+                rows.append((day, release, agents[agent], count))
+                by_request[request] += count
+                by_agent[agent] += count
+        total = sum(by_agent)
+        if total:
+            facets: Counter[tuple[str, str]] = Counter()
+            for project, count in zip(self._projects, by_request, strict=True):
+                facets["project", project] += count
+            for says, count in zip(self._says, by_agent, strict=True):
+                for facet in zip(Agent._fields, says, strict=True):
+                    facets[facet] += count
+            sums = ((day, *facet, count) for facet, count in sorted(facets.items()) if count)
+            self._db.executemany(_ADD_DOWNLOADS, sorted(rows))
+            self._db.executemany(_ADD_FACET, sums)
+            self._db.execute(_ADD_DAY, (day, total))
+        return total
+
+    def _is_new_client(self, day: int, address: bytes, pair: int) -> bool:
         """Whether this client was not yet sent a part of this file on this day."""
-        text = address + b" %d %d" % (release, agent)
+        text = b"%s %d %d" % (address, self._releases[pair >> PAIR_BITS], self._agents[pair & PAIR_MASK])
         client = hashlib.blake2b(text, key=self._salt, digest_size=16).digest()
         return self._db.execute("INSERT OR IGNORE INTO part VALUES (?, ?)", (day, client)).rowcount == 1
 
@@ -310,15 +300,10 @@ class StatsStore:
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
-                self._forget_numbers()
+                self._forget_words()  # their numbers are undone
                 with contextlib.suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 raise
-
-    def _forget_numbers(self) -> None:
-        """Those given in a transaction that is undone are not in the database."""
-        for numbers in (self._releases, self._projects, self._agents, self._says):
-            numbers.clear()
 
     def _query(self, text: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         with self._guarded():

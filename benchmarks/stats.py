@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""update-stats beside GoAccess and mawk, on the same synthetic log, in turn.
+
+    benchmarks/stats.py [--megabytes 64] [--rounds 3]
+
+The log is deterministic: User-Agents are as long as pip's, some files are fetched far more often than others
+(Zipf), a third of the requests are for pages, a few lines are broken. Ours is the whole command with its
+database, from an empty one; the peers only count in memory. mawk counts the very same keys (day, file, agent)
+and must find as many; GoAccess runs at its fastest: one panel, no query strings. A peer that is not installed
+is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import random
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import NamedTuple
+
+ENGINE = Path(__file__).resolve().parents[1] / "module_utils"
+FILES, AGENTS = 20_000, 600
+DAY = "23/Nov/2026"
+
+OURS = """
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from bandersnatch.config import Config
+from bandersnatch.stats import update_stats
+directory, log, day = sys.argv[1:]
+config = Config(directory=Path(directory), master="", access_log_pattern=log)
+print(update_stats(config, now=datetime(2026, 11, int(day), 12, tzinfo=timezone.utc)).text())
+"""
+
+# The same keys as ours: the day, the file's name, the agent; parts of a file once a client.
+MAWK = r"""
+NF < 7 || $5 != " " { broken++; next }
+{
+    split($2, request, " ")
+    if (request[1] != "GET" || index(request[2], "/packages/") != 1 || request[2] ~ /\.metadata$/) next
+    split($3, status, " ")
+    if (status[1] != 200 && status[1] != 206) next
+    parts = split(request[2], path, "/")
+    key = substr($1, length($1) - 27, 11) SUBSEP path[parts] SUBSEP $6
+    if (status[1] == 206) {
+        split($1, head, " ")
+        if ((head[1] SUBSEP key) in seen) next
+        seen[head[1] SUBSEP key]
+    }
+    count[key]++
+}
+END { for (key in count) { keys++; total += count[key] } print keys, total, broken }
+"""
+
+PANELS = (  # of GoAccess, all but REQUESTS
+    *("VISITORS", "REQUESTS_STATIC", "NOT_FOUND", "HOSTS", "OS", "BROWSERS", "VISIT_TIMES", "VIRTUAL_HOSTS"),
+    *("REFERRERS", "REFERRING_SITES", "KEYPHRASES", "STATUS_CODES", "REMOTE_USER", "CACHE_STATUS"),
+    *("GEO_LOCATION", "MIME_TYPE", "TLS_TYPE"),
+)
+
+
+class Cost(NamedTuple):
+    """What a command took."""
+
+    cpu: float  # seconds, user and system
+    memory: int  # bytes, at its highest
+    output: str
+
+
+def make_log(path: Path, size: int) -> int:
+    """Write a log of `size` bytes; gives its lines."""
+    pick = random.Random(381)
+    files = [_file(pick, number) for number in range(FILES)]
+    agents = [_agent(number) for number in range(AGENTS)]
+    by_file = list(accumulate(1 / (rank + 1) for rank in range(FILES)))
+    by_agent = list(accumulate(1 / (rank + 1) for rank in range(AGENTS)))
+    lines = written = 0
+    with path.open("w") as log:
+        while written < size:
+            chosen = zip(
+                pick.choices(files, cum_weights=by_file, k=10_000),
+                pick.choices(agents, cum_weights=by_agent, k=10_000),
+                strict=True,
+            )
+            # The day's seconds pass as the log grows, whatever its size.
+            text = "".join(_line(pick, *one, at=min(86_399, written * 86_400 // size)) for one in chosen)
+            log.write(text)
+            written += len(text)
+            lines += 10_000
+    return lines
+
+
+def _file(pick: random.Random, number: int) -> str:
+    digest = f"{pick.getrandbits(256):064x}"
+    name = f"project_{number % 4000}-{number % 7}.{number % 13}.{number % 5}-py3-none-any.whl"
+    return f"/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}/{name}"
+
+
+def _agent(number: int) -> str:
+    if number % 5 == 4:
+        return f"uv/0.{number % 10}.{number}"
+    text = (
+        f'pip/2{number % 5}.{number % 4} {{"ci":null,"cpu":"x86_64","distro":{{"id":"bookworm","libc":'
+        f'{{"lib":"glibc","version":"2.{number % 9 + 30}"}},"name":"Debian GNU/Linux","version":"12"}},'
+        f'"implementation":{{"name":"CPython","version":"3.{number % 7 + 8}.{number}"}},"installer":'
+        f'{{"name":"pip","version":"2{number % 5}.{number % 4}"}},"openssl_version":"OpenSSL 3.0.15",'
+        f'"python":"3.{number % 7 + 8}.{number}","setuptools_version":"66.1.1","system":'
+        f'{{"name":"Linux","release":"6.1.0-{number % 30}-amd64"}}}}'
+    )
+    return text.replace('"', r"\x22")
+
+
+def _line(pick: random.Random, file: str, agent: str, at: int) -> str:
+    head = f"192.0.2.{pick.randrange(250)} - - [{DAY}:{at // 3600:02}:{at // 60 % 60:02}:{at % 60:02} +0000]"
+    kind = pick.random()
+    if kind < 0.60:
+        return f'{head} "GET {file} HTTP/1.1" 200 {pick.randrange(10**6)} "-" "{agent}"\n'
+    if kind < 0.90:
+        return f'{head} "GET /simple/{file[81:]}/ HTTP/1.1" {pick.choice((200, 304))} 4711 "-" "{agent}"\n'
+    if kind < 0.96:
+        return f'{head} "GET {file}.metadata HTTP/2.0" 200 4711 "-" "{agent}"\n'
+    if kind < 0.98:
+        return f'{head} "GET {file} HTTP/1.1" 206 65536 "-" "{agent}"\n'
+    if kind < 0.9999:
+        return f'{head} "GET /wp-login.php HTTP/1.1" 404 153 "-" "Mozilla/5.0"\n'
+    return f'{head} "GET {file}\n'
+
+
+def run(command: Sequence[str], **environment: str) -> Cost:
+    """Run a command and measure it."""
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, stdout=output, env={**os.environ, **environment})
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"{command[0]} failed: {os.waitstatus_to_exitcode(status)}")
+        output.seek(0)
+        return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, output.read().strip())
+
+
+def ours(log: Path, directory: Path, day: int = 23) -> Cost:
+    """update-stats; on the log's own day it counts, two days later it writes the day's files too."""
+    return run([sys.executable, "-c", OURS, str(directory), str(log), str(day)], PYTHONPATH=str(ENGINE))
+
+
+def counted(directory: Path) -> str:
+    """Distinct keys and downloads in our database."""
+    with sqlite3.connect(directory / "stats.sqlite") as database:
+        keys, total = database.execute("SELECT COUNT(*), SUM(count) FROM download").fetchone()
+    return f"{keys} {total}"
+
+
+def main() -> None:
+    """Make the log, run all in turn, print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--megabytes", type=int, default=64, help="of the log; 500 and 2000 are the full sizes"
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bandersnatch-bench-") as name:
+        measure(Path(name), arguments.megabytes * 10**6, arguments.rounds)
+
+
+def measure(work: Path, size: int, rounds: int) -> None:
+    """The table for a log of `size` bytes."""
+    log = work / "access.log"
+    lines = make_log(log, size)
+    panels = [f"--ignore-panel={panel}" for panel in PANELS]
+    quick = ["--no-global-config", "--log-format=COMBINED", "--no-query-string", "--no-progress"]
+    peers = {
+        "mawk": ["mawk", "-F", '"', MAWK, str(log)],
+        "goaccess": ["goaccess", str(log), *quick, *panels, "-o", str(work / "goaccess.json")],
+    }
+    for peer in [peer for peer in peers if shutil.which(peer) is None]:
+        print(f"{peer} is not installed: left out")
+        del peers[peer]
+    costs: dict[str, list[Cost]] = {}
+    for turn in range(rounds):
+        directory = work / f"mirror{turn}"
+        directory.mkdir()
+        costs.setdefault("update-stats", []).append(ours(log, directory))
+        for peer, command in peers.items():
+            costs.setdefault(peer, []).append(run(command, LC_ALL="C"))
+            if peer == "mawk" and not costs[peer][-1].output.startswith(f"{counted(directory)} "):
+                raise SystemExit(f"mawk counts {costs[peer][-1].output}, update-stats {counted(directory)}")
+        costs.setdefault("again, nothing new", []).append(ours(log, directory))
+        costs.setdefault("the day's files", []).append(ours(log, directory, day=25))
+    keys = counted(work / "mirror0").split()[0]
+    print(f"{lines:,} lines, {size / 1e6:.0f} MB, {int(keys):,} distinct (file, agent) pairs; ", end="")
+    print(f"{os.cpu_count()} CPUs, Python {platform.python_version()}, median of {rounds}")
+    first = statistics.median(cost.cpu for cost in costs["update-stats"])
+    print(f"{'':20} {'CPU s':>8} {'lines/CPU s':>12} {'MB peak':>8} {'update-stats is':>16}")
+    for what, all_costs in costs.items():
+        cpu = statistics.median(cost.cpu for cost in all_costs)
+        memory = statistics.median(cost.memory for cost in all_costs) / 1e6
+        ratio = f"{cpu / first:.2f} x as fast" if what in peers else ""
+        speed = f"{lines / cpu:,.0f}" if what in peers or what == "update-stats" else ""
+        print(f"{what:20} {cpu:8.2f} {speed:>12} {memory:8.0f} {ratio:>16}")
+
+
+if __name__ == "__main__":
+    main()
