@@ -58,7 +58,7 @@ downloads:
   description: How many downloads were counted in this run.
   returned: when the run came to an end
   type: int
-skipped:
+not_downloads:
   description: How many lines were of the log's format, but no download or a further part of one.
   returned: when the run came to an end
   type: int

@@ -33,7 +33,7 @@ class StatsSummary(NamedTuple):
     logs_read: int = 0  # of these, those with something new
     lines: int = 0  # read for the first time
     downloads: int = 0  # counted in this run
-    skipped: int = 0  # lines of the format that are no download, or a further part of one
+    not_downloads: int = 0  # lines of the format that are no download, or a further part of one
     broken: int = 0  # lines of no access log: cut off, binary
     days_written: tuple[str, ...] = ()  # YYYY-MM-DD, whose files changed
     days_kept: tuple[str, ...] = ()  # whose file another program wrote
@@ -133,7 +133,7 @@ class _Run:
             logs_read=self._read,
             lines=self._lines,
             downloads=self._downloads,
-            skipped=self._lines - self._broken - self._downloads,
+            not_downloads=self._lines - self._broken - self._downloads,
             broken=self._broken,
             problems=tuple(map(one_line, self._problems)),
         )

@@ -69,7 +69,7 @@ def test_a_run_counts_and_a_second_changes_nothing(config: Config, log: Path) ->
         logs_read=1,
         lines=5,
         downloads=3,
-        skipped=1,
+        not_downloads=1,
         broken=1,
         days_written=("2026-11-23",),
         summary_changed=True,
