@@ -78,7 +78,7 @@ KEYS = (
         "delete-packages",
         values.yes_no(),
         "true",
-        "Delete what upstream removed. With `false` such projects stay, and files that a page no longer links.",
+        "Delete what upstream removed. With `false` such projects stay, and files that no page links.",
     ),
     Key(
         "mirror",
