@@ -7,6 +7,7 @@ than cores gain nothing either. What waits for the network waits in threads.
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import pickle
 import queue
@@ -33,6 +34,10 @@ class Pool:
         self, config: Config, store: Store, settings: NetSettings, *, held: int | None, dry: bool
     ) -> None:
         """`held`: the descriptor of the run's lock, which the workers close; `dry`: they write nothing."""
+        # Pages are thousands of small objects without cycles: the collector would look at them in vain. What
+        # exists by now is shared with the workers and stays.
+        gc.set_threshold(200_000, 20, 20)
+        gc.freeze()
         count = max(1, min(os.cpu_count() or 1, config.workers))
         self._processes: list[_Process] = []
         for number in range(count):
