@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, NamedTuple, cast
 
 HEAD_BYTES = 4096  # of a log's beginning that tell it from others: ten lines or more, each with its second
-BLOCK_BYTES = 1 << 18
+BLOCK_BYTES = 1 << 17  # so that what it is split into stays in the cache
 _LONGEST_LINE = 1 << 20  # bytes; nginx's own limits keep lines far below
 
 _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
@@ -135,7 +135,7 @@ class Log:
         while chunk := self._read(BLOCK_BYTES):
             end = chunk.rfind(b"\n") + 1
             if end:
-                yield rest + chunk[:end], len(rest) + end
+                yield b"".join((rest, memoryview(chunk)[:end])), len(rest) + end
                 rest = chunk[end:]
             elif len(rest) > _LONGEST_LINE:  # no log line: let go of it before it fills the memory
                 yield rest + chunk + b"\n", len(rest) + len(chunk)

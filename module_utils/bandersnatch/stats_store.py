@@ -151,8 +151,8 @@ class StatsStore:
     ) -> tuple[Stream, int]:
         """Add what a piece of a log says, and that it is read up to `position`, as one transaction.
 
-        `tally` is in our `words`; `head` is the log's beginning as far as it tells it from others; `done`: the
-        file is read to its end. Gives the log, and how many downloads were added.
+        `tally` is in our `words`; `head` is the log's beginning as far as it tells it from others; `done`:
+        the file is read to its end. Gives the log, and how many downloads were added.
         """
         with self._transaction():
             self._look_at_words()
