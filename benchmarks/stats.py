@@ -8,8 +8,8 @@ others (Zipf); three downloads in four are of jobs that fetch the same files wit
 again; a third of the requests are for pages; a few lines are broken.
 
 "update-stats" is the whole command with its database, from an empty one; "counting alone" is its loop over
-the log. The peers only count in memory. mawk counts the very same keys (day, file, agent) and must find as many;
-GoAccess runs at its fastest: one panel, no query strings. A peer that is not installed is left out.
+the log. The peers only count in memory. mawk counts the very same keys (day, file, agent) and must find as
+many; GoAccess runs at its fastest: one panel, no query strings. A peer that is not installed is left out.
 """
 
 from __future__ import annotations
