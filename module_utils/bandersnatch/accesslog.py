@@ -125,9 +125,8 @@ class Tally:
         if pairs:
             self.whole.setdefault(day, Counter()).update(pairs)
         if _PART in all_statuses:
-            for head, request, status, agent in zip(heads, requests, statuses, agents, strict=True):
-                if status.startswith(_PART):
-                    self._add_part(day, head, request, agent)
+            for at in [at for at, status in enumerate(statuses) if status.startswith(_PART)]:
+                self._add_part(day, heads[at], requests[at], agents[at])
         return True
 
     def _feed_line(self, line: bytes) -> None:

@@ -7,6 +7,7 @@ project, with what the User-Agents mean in their place. `summary.json` runs alon
 from __future__ import annotations
 
 import bz2
+import contextlib
 import csv
 import io
 import json
@@ -146,7 +147,9 @@ class Report:
             if not is_complete(day.day, self._now) or not (day.stale or missing):
                 continue
             if not day.ours and os.path.lexists(paths[0]):
-                kept.append(day.day.isoformat())
+                if day.stale:  # said once
+                    kept.append(day.day.isoformat())
+                    self._store.mark(day.day, stale=False, ours=False)
             elif self._write_day(day, *paths):
                 written.append(day.day.isoformat())
         return written, kept
@@ -183,6 +186,8 @@ class Report:
             os.rename(self._part, path)
             _sync(os.path.dirname(path))
         except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(self._part)  # it may be what fills the volume
             raise storage_error(path, error) from error
         return True
 

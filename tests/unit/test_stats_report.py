@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import bz2
 import csv
+import errno
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from bandersnatch.accesslog import Tally
+from bandersnatch.errors import StorageError
 from bandersnatch.logsource import Found
 from bandersnatch.stats_report import Report, is_complete
 from bandersnatch.stats_store import StatsStore
@@ -180,8 +183,8 @@ def test_the_file_of_another_program_is_kept(store: StatsStore, tmp_path: Path) 
     (days / "2026-11-23.bz2").write_bytes(b"from before")
     add(store, {(SIX, PIP): 2})
     one = report(store, tmp_path)
-    for _ in range(2):
-        assert one.write_days() == ([], ["2026-11-23"])
+    assert one.write_days() == ([], ["2026-11-23"])
+    assert one.write_days() == ([], []), "said once"
     assert files(tmp_path) == {"local-stats/days/2026-11-23.bz2": b"from before"}
     (days / "2026-11-23.bz2").unlink()
     assert one.write_days() == (["2026-11-23"], [])
@@ -198,6 +201,21 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(store: StatsSto
     real.write_summary()
     store.mark(DAY, stale=True, ours=True)
     assert (dry.write_days(), dry.write_summary()) == (([], []), False)
+
+
+def test_a_full_volume_is_named_and_keeps_no_part(
+    store: StatsStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    add(store, {(SIX, PIP): 2})
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(StorageError, match=r"2026-11-23\.bz2: the volume is full"):
+            report(store, tmp_path).write_days()
+    assert not (tmp_path / ".stats.part").exists()
+    assert report(store, tmp_path).write_days() == (["2026-11-23"], [])
 
 
 def test_folded_agents_are_one_line_of_the_table(tmp_path: Path) -> None:
