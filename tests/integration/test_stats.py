@@ -18,6 +18,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+import test_nginx
 from bandersnatch import logsource, stats
 from bandersnatch.config import Config
 from bandersnatch.stats import StatsSummary, update_stats
@@ -125,23 +126,24 @@ class Site:
         """Run update-stats when all days are over."""
         return update_stats(self.config, now=NOW)
 
-    def counted(self) -> Counter[tuple[str, str, str]]:
-        """What the daily files say."""
-        found: Counter[tuple[str, str, str]] = Counter()
-        for path in sorted((self.config.web / "local-stats/days").glob("*.bz2")):
-            rows = csv.reader(io.StringIO(bz2.decompress(path.read_bytes()).decode()))
-            assert next(rows) == ["# package", "filename", "useragent", "count"]
-            for package, filename, agent, count in rows:
-                assert filename.replace("_", "-").startswith(package)
-                found[path.stem, filename, agent] += int(count)
-        return found
-
     def check(self) -> None:
         """Everything is counted once."""
         unescaped = {
             (day, name, agent.replace(r"\x22", '"')): n for (day, name, agent), n in self.expected.items()
         }
-        assert self.counted() == unescaped
+        assert counted(self.config) == unescaped
+
+
+def counted(config: Config) -> Counter[tuple[str, str, str]]:
+    """What the daily files say: (day, file, agent)."""
+    found: Counter[tuple[str, str, str]] = Counter()
+    for path in sorted((config.web / "local-stats/days").glob("*.bz2")):
+        rows = csv.reader(io.StringIO(bz2.decompress(path.read_bytes()).decode()))
+        assert next(rows) == ["# package", "filename", "useragent", "count"]
+        for package, filename, agent, count in rows:
+            assert filename.replace("_", "-").startswith(package)
+            found[path.stem, filename, agent] += int(count)
+    return found
 
 
 @pytest.fixture
@@ -323,3 +325,33 @@ def test_parts_of_one_client_count_once(site: Site) -> None:
         site.update()
     site.expected["2026-11-23", name, "uv/0.4.0"] = 3
     site.check()
+
+
+@pytest.mark.skipif(test_nginx.NGINX is None, reason="nginx is not installed")
+def test_what_nginx_logs_of_the_site_that_the_role_writes(tmp_path: Path) -> None:
+    hostile = 'pip/24.0 "quoted" back\\slash, <script> é'
+    sites = test_nginx.serve(tmp_path)
+    served = next(sites)
+    path = f"/{test_nginx.WHEEL}"
+    for _ in range(2):
+        assert served.get(path, User_Agent="uv/0.4.0").status == 200
+    assert served.get(path, User_Agent=hostile).status == 200
+    assert served.get(f"{path}?x=%22", User_Agent=hostile).status == 200
+    for first in (0, 4):
+        assert served.get(path, User_Agent="uv/0.4.0", Range=f"bytes={first}-{first + 3}").status == 206
+    assert served.get(path, method="HEAD").status == 200
+    assert served.get(f"{path}.metadata").status == 200
+    assert served.get("/simple/six/").status == 200
+    assert served.get("/packages/aa/bb/cc/six-2.0-py3-none-any.whl").status == 404
+    with pytest.raises(StopIteration):
+        next(sites)  # nginx ends, and so has written its log
+
+    config = Config(directory=tmp_path, master="", access_log_pattern=f"{tmp_path}/access.log")
+    done = update_stats(config, now=datetime.now(timezone.utc) + timedelta(days=2))
+    assert (done.lines, done.broken, done.downloads) == (10, 0, 5)
+    sent = hostile.encode("latin-1").decode("utf-8", "backslashreplace")  # http.client sends Latin-1
+    agents: Counter[str] = Counter()
+    for (_, filename, agent), count in counted(config).items():  # of two days, if it is midnight just now
+        assert filename == "six-1.0-py3-none-any.whl"
+        agents[agent] += count
+    assert agents == {sent: 2, "uv/0.4.0": 3}
