@@ -1,19 +1,22 @@
 """Commit a batch of projects: the one place where what is served changes.
 
 The order is what keeps the mirror right at every instant: files to the device, files to their places, pages,
-dropped files, state. What a crash interrupts is repeated by the next run, without fetching it again.
+dropped files, state. What a crash interrupts is repeated by the next run, without fetching it again; what it
+left of a project that is gone by then stands in the state's list of what was begun.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
 from . import index
 from .config import Config
+from .model import Page
 from .plan import Decision, next_check
 from .state import Due, Project, Row, State
-from .store import Store
+from .store import Store, storage_error
+from .summary import one_line
 from .worker import PageAnswer, read_page, render
 
 _REMOVE_AT_ONCE = 200  # projects in a transaction
@@ -30,11 +33,13 @@ class Work:
     parts: list[tuple[str, str]] = field(default_factory=list)  # (part, path): complete, to be placed
     rows: list[Row] = field(default_factory=list)  # files that are right
     suspect: list[Row] = field(default_factory=list)  # files whose check failed: to be checked again
+    replaced: set[str] = field(default_factory=set)  # paths in `parts` where another content is served
     missing: list[str] = field(default_factory=list)  # paths that the page must not link
     reasons: list[str] = field(default_factory=list)  # why this project is not in order
     broken: bool = False  # a file may come later: the old page stays
     staged: bool = False
     placed: int = 0  # bytes in `parts`
+    tidied: bool = False  # what the settings no longer want is gone
 
     @property
     def name(self) -> str:
@@ -44,7 +49,15 @@ class Work:
     @property
     def changes(self) -> bool:
         """Whether committing this changes what is served."""
-        return self.staged or bool(self.parts or self.decision.drop or self.answer.json)
+        return self.staged or self.tidied or bool(self.parts or self.decision.drop or self.answer.json)
+
+
+def _begun(work: Work) -> Iterator[str]:
+    """The paths under web/ at which committing this makes something new."""
+    for _, path in work.parts:
+        yield path
+    if work.staged and not work.due.known and not work.broken:
+        yield f"simple/{work.name}"
 
 
 class Committer:
@@ -66,27 +79,43 @@ class Committer:
         for work in whole:
             if work.missing:
                 self._restage(work)
-        interim = [work for work in whole if work.decision.replace and self._stage_interim(work)]
-        if any(work.staged or work.parts for work in works):
+        swapped = [work for work in whole if work.staged and work.replaced]
+        for work in swapped:
+            self._stage_interim(work)
+        begun = [path for work in works for path in _begun(work)]
+        if begun:
+            with self._state.transaction():
+                self._state.begin(begun)
+        if any(work.staged or work.parts or work.answer.json for work in works):
             store.flush()
-        for work in interim:
-            store.publish(work.name, interim=True)
         for work in works:  # a broken project's complete files, too: the next run finds them there
-            replaced = set(work.decision.replace) if work.broken else ()
-            for part, path in work.parts:
-                if path not in replaced:
-                    store.place(part, path)
+            # A page that stays as it is states the new content already.
+            self._place(work, work.replaced if work.staged or work.broken else frozenset(), False)
+        for work in swapped:
+            store.publish(work.name, interim=True)
+            self._place(work, work.replaced, True)
+        moved = self.moved()
         for work in whole:
-            self._publish(work)
+            self._publish(work, moved)
         self._remember(whole, [work for work in works if work.broken])
 
-    def _publish(self, work: Work) -> None:
+    def _place(self, work: Work, replaced: Set[str], these: bool) -> None:
+        """Put the complete files in place: those in `replaced`, or all others."""
+        for part, path in work.parts:
+            if (path in replaced) is these:
+                self._store.place(part, path)
+
+    def _publish(self, work: Work, moved: bool) -> None:
         """The page, with all its files in place; then what it no longer links."""
         store = self._store
         if work.staged:
             store.publish(work.name)
+        if moved:
+            store.leave_other_layout(work.name)
         if work.answer.json:
             store.place_json(work.name)
+        elif not self._config.json:
+            work.tidied = store.remove_json(work.name)
         if self._config.delete_packages:
             for path in work.decision.drop:
                 store.remove_file(path)
@@ -97,13 +126,23 @@ class Committer:
     def _remember(self, works: Sequence[Work], broken: Sequence[Work]) -> None:
         state = self._state
         with state.transaction():
-            state.put_files((work.name, row) for work in broken for row in work.suspect)
+            state.put_files((work.name, row) for work in broken if work.due.known for row in work.suspect)
             state.drop_files(path for work in works for path in work.decision.drop)
             state.put_files((work.name, row) for work in works for row in work.rows)
             state.put_projects(self._project(work) for work in works)
             state.mended(work.name for work in works if not work.reasons)
-            if any(work.changes or not work.due.known for work in works):
+            state.failed(
+                [
+                    (work.name, one_line("; ".join(work.reasons)), self._now)
+                    for work in (*works, *broken)
+                    if work.reasons
+                ]
+            )
+            state.ended(path for work in works for path in _begun(work))
+            if works:  # a killed run may have published these pages before it could say so
                 state.put("root", "stale")
+            if not self._config.delete_packages and any(work.decision.drop for work in works):
+                state.put("sweep", "due")  # when delete-packages is true again
 
     def _project(self, work: Work) -> Project:
         due, answer = work.due, work.answer
@@ -113,14 +152,14 @@ class Committer:
             answer.serial,
             due.listed_serial,
             None if work.missing or work.reasons else answer.etag,  # what is left out is asked for again
-            next_check(due.name, self._now, self.period, first=not due.known),
+            next_check(due.name, self._now, self.period),
             self._fingerprint,
         )
 
     def _restage(self, work: Work) -> None:
         """Leave the missing files out of the new page."""
         where = f"{self._store.staged}/{work.name}" if work.staged else self._store.page(work.name)
-        page = index.without(read_page(where, work.name), frozenset(work.missing))
+        page = index.without(self._read(where, work.name), frozenset(work.missing))
         pages = render(self._config, page)
         if work.due.known and self._store.is_served(work.name, pages):
             work.staged = False
@@ -128,24 +167,36 @@ class Committer:
             self._store.stage(work.name, pages)
             work.staged = True
 
-    def _stage_interim(self, work: Work) -> bool:
-        """A page without the files whose content upstream replaced: it is served while they are swapped."""
-        try:
-            served = read_page(self._store.page(work.name), work.name)
-        except FileNotFoundError:
-            return False
-        page = index.without(served, frozenset(work.decision.replace))
+    def _stage_interim(self, work: Work) -> None:
+        """The new page without the files whose content upstream replaced: served while they are swapped."""
+        page = self._read(f"{self._store.staged}/{work.name}", work.name)
+        page = index.without(page, frozenset(work.replaced))
         self._store.stage(work.name, render(self._config, page), interim=True)
-        return True
+
+    def _read(self, directory: str, name: str) -> Page:
+        """A page that a worker has just rendered or compared."""
+        try:
+            return read_page(directory, name)
+        except OSError as error:
+            raise storage_error(directory, error) from error
+
+    def moved(self) -> bool:
+        """Whether pages may lie where the other setting of hash-index has them."""
+        return self._state.get("layout") != str(self._config.hash_index)
 
     def remove(self, names: Sequence[str]) -> int:
         """Take projects off: page, then files, then state. Gives the number of files."""
         count = 0
+        moved = self.moved()
         for start in range(0, len(names), _REMOVE_AT_ONCE):
             batch = names[start : start + _REMOVE_AT_ONCE]
+            with self._state.transaction():
+                self._state.doom(batch)
             for name in batch:
                 paths = list(self._state.files_of(name))
                 self._store.remove_page(name)
+                if moved:
+                    self._store.leave_other_layout(name)
                 for path in paths:
                     self._store.remove_file(path)
                 count += len(paths)

@@ -15,7 +15,7 @@ from .errors import ConfigError
 from .filter_config import REFUSED, read_filters
 from .filters import Filters
 from .summary import one_line
-from .urls import parse
+from .urls import parse, shown
 
 DEFAULT_PATH = Path("/etc/bandersnatch.conf")
 
@@ -63,6 +63,11 @@ class Config(NamedTuple):
     def web(self) -> Path:
         """What is served."""
         return self.directory / "web"
+
+    @property
+    def origin(self) -> str:
+        """The upstream, without its password: what is compared, and may be kept."""
+        return shown(self.master)
 
     @property
     def page_fingerprint(self) -> str:

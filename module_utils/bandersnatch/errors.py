@@ -44,6 +44,12 @@ class StorageError(BandersnatchError):
     exit_code = 7
 
 
+class StoppedError(BandersnatchError):
+    """The run was asked to end before it had anything to report."""
+
+    exit_code = EXIT_INTERRUPTED
+
+
 class ProjectError(BandersnatchError):
     """One project cannot be brought up to date. The run goes on with the others, and ends with 3."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from . import index
 from .config import Config
@@ -16,21 +16,25 @@ ROOT_LIMIT = 1 << 30  # bytes of the root index, decoded: 700,000 projects have 
 _ATTEMPTS = 3  # a body that breaks off is asked for again
 
 
-def refresh(config: Config, state: State, client: Client) -> bool:
+def refresh(config: Config, state: State, client: Client, check: Callable[[], None]) -> bool:
     """Bring the state's list up to date; true where it may have changed.
 
-    What could not be taken from the root index stays in the state as "root problems".
+    What could not be taken from the root index stays in the state as "root problems". `check` may raise, to
+    end it early.
 
     Raises UnreachableError where the root index cannot be had.
     """
-    fingerprint = config.filters.fingerprint + config.master
+    fingerprint = f"{config.filters.fingerprint} {config.origin}"
     if config.filters.names is not None:
-        return _from_allowlist(config.filters.names, state, fingerprint)
+        names = sorted(filter(config.filters.allow_project, config.filters.names))
+        return _from_allowlist(names, state, fingerprint)
     known = state.get("listed for") == fingerprint
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return _from_root(config, state, client, fingerprint, state.get("root etag") if known else None)
+            etag = state.get("root etag") if known else None
+            return _from_root(config, state, client, fingerprint, etag, check)
         except (ContentError, FetchError) as error:
+            check()
             if attempt == _ATTEMPTS or isinstance(error, FetchError):  # the client has asked again already
                 raise UnreachableError(
                     f"the root index of upstream cannot be read: {error}. Nothing was changed; check `master`"
@@ -38,11 +42,11 @@ def refresh(config: Config, state: State, client: Client) -> bool:
     raise AssertionError
 
 
-def _from_allowlist(names: frozenset[str], state: State, fingerprint: str) -> bool:
+def _from_allowlist(names: Sequence[str], state: State, fingerprint: str) -> bool:
     if state.get("listed for") == fingerprint:
         return False
     with state.transaction():
-        state.replace_listed((Listed(name, name, None), True) for name in sorted(names))
+        state.replace_listed((Listed(name, name, None), True) for name in names)
         state.put("listed for", fingerprint)
         state.put("settled", None)
         state.put("root etag", None)
@@ -57,6 +61,7 @@ def _from_root(
     client: Client,
     fingerprint: str,
     etag: str | None,
+    check: Callable[[], None],
 ) -> bool:
     allow = config.filters.allow_project
     with client.stream(config.master, accept=index.ACCEPT_ROOT, etag=etag, limit=ROOT_LIMIT) as (
@@ -72,6 +77,7 @@ def _from_root(
         def rows() -> Iterator[tuple[Listed, bool]]:
             try:
                 for chunk in chunks:
+                    check()
                     for line in reader.feed(chunk):
                         yield line, allow(line.name)
             except FetchError as error:  # the client repeats a request, not a body that breaks off

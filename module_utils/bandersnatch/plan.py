@@ -18,7 +18,6 @@ class Decision(NamedTuple):
     keep: list[Row]
     fetch: list[Blob]
     check: list[Blob]  # there, but not known to be right: hash it, fetch it if it is wrong
-    replace: list[str]  # paths in `fetch` whose served file has another hash
     drop: list[str]  # paths that the page no longer links
     clash: list[str]  # paths that belong to another project: a file has one owner
 
@@ -35,7 +34,7 @@ def decide(
     `rows` are the project's files by path, `size_of` the bytes of a file on disk (-1: none), `taken` whether
     a path belongs to another project; with `force` every file is checked again.
     """
-    decision = Decision([], [], [], [], list(rows), [])
+    decision = Decision([], [], [], [], [])
     wanted = set()
     for blob in blobs:
         path = blob.path
@@ -45,12 +44,12 @@ def decide(
             continue
         wanted.add(path)
         there = size_of(path)
-        other = row is not None and row.verified and blob.digest not in {"", row.digest}
-        if there < 0 or other or (blob.size >= 0 and there != blob.size):
+        if there < 0 or (blob.size >= 0 and there != blob.size):
             decision.fetch.append(blob)
-            if there >= 0 and row is not None and other:
-                decision.replace.append(path)
-        elif row is None or force or not row.verified or there != row.size:
+        elif force or row is None or not row.verified or there != row.size:
+            decision.check.append(blob)
+        elif blob.digest not in {"", row.digest}:
+            # Upstream replaced it, or states another algorithm now, or a killed run has replaced it already.
             decision.check.append(blob)
         else:
             decision.keep.append(row)
@@ -81,14 +80,15 @@ def guard(removals: Sequence[str], mirrored: int, most: int, percent: float) -> 
     )
 
 
-def next_check(name: str, now: int, period: int, first: bool) -> int:
+def next_check(name: str, now: int, period: int) -> int:
     """POSIX seconds at which a page is read again though nothing new is said of it.
 
-    A first turn comes after an eighth of the period at the soonest and a whole one at the latest, at a place
-    that the name decides: so the turns of a mirror made in one go are spread evenly.
+    Each project has its own place in the period, which its name decides: so the turns are spread evenly,
+    also after a run that read all pages at once. The next turn is a period away at the latest, and an eighth
+    of it at the soonest: what was just read needs no second look.
     """
-    if not first:
-        return now + period
     # a small multiplicative hash: the same in every process, unlike hash()
-    place = sum((index + 1) * 2654435761 * ord(letter) for index, letter in enumerate(name)) % 1024
-    return now + period // 8 + (period - period // 8) * place // 1024
+    place = sum((index + 1) * 2654435761 * ord(letter) for index, letter in enumerate(name)) % 65536
+    wait = (place * period // 65536 - now) % period
+    soonest = period // 8
+    return now + (wait if wait >= soonest else soonest + 7 * wait)

@@ -14,15 +14,20 @@ from .store import PAGE_HTML, PAGE_JSON, Store, storage_error
 STALE, CURRENT = "stale", "current"  # what meta.root says of the root index on disk
 
 
-def publish_root(config: Config, store: Store, state: State, without: Set[str]) -> bool:
+def publish_root(config: Config, store: Store, state: State, without: Set[str], force: bool = False) -> bool:
     """Write the root index of every mirrored project but these; true where it changed.
 
-    It is written only if it may differ, and streamed: it may list 700,000 projects.
+    It is written only if it may differ (or with `force`), and streamed: it may list 700,000 projects.
     """
     names = [PAGE_JSON] if config.simple_format != "HTML" else []
     names += [PAGE_HTML] if config.simple_format != "JSON" else []
     there = all(os.path.lexists(f"{store.simple}/{name}") for name in names)
-    if there and not without and state.get("root") == CURRENT and state.get("root names") == str(names):
+    if (
+        there
+        and not (without or force)
+        and state.get("root") == CURRENT
+        and state.get("root names") == str(names)
+    ):
         return False
     text = state.get("root serial")
     serial = int(text) if text else state.highest_serial()
@@ -34,7 +39,7 @@ def publish_root(config: Config, store: Store, state: State, without: Set[str]) 
     for name in {PAGE_JSON, PAGE_HTML} - set(names):
         changed = store.discard(f"simple/{name}") or changed
     with state.transaction():
-        state.put("root", CURRENT)
+        state.put("root", STALE if without else CURRENT)  # until the state has forgotten them, too
         state.put("root names", str(names))
     return changed
 

@@ -11,7 +11,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import StorageError
 from .model import Listed
@@ -28,8 +28,10 @@ CREATE TABLE file (path TEXT PRIMARY KEY, project TEXT, digest TEXT, size INTEGE
 CREATE INDEX file_project ON file (project);
 CREATE INDEX project_check ON project (next_check);
 CREATE TABLE failure (name TEXT PRIMARY KEY, reason TEXT, since INTEGER) WITHOUT ROWID;
+-- files and new pages (paths under web/) that are being put in place: what a killed run may have left there
+CREATE TABLE begun (path TEXT PRIMARY KEY) WITHOUT ROWID;
 """
-_VERSION = 1
+_VERSION = 2
 
 # A page is read when upstream says something new of it, when it failed before, when the settings that shape
 # pages changed, when its turn for a re-read has come (or the clock jumped), or when the index has no serials.
@@ -130,8 +132,8 @@ class State:
 
     def get(self, key: str) -> str | None:
         """A remembered value."""
-        row = self._query("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None or row[0] is None else str(row[0])
+        value = self._value("SELECT value FROM meta WHERE key = ?", (key,))
+        return None if value is None else str(value)
 
     def put(self, key: str, value: str | None) -> None:
         """Remember a value."""
@@ -150,30 +152,31 @@ class State:
 
     def count_due(self, terms: dict[str, object]) -> int:
         """How many pages `due` will give."""
-        count: int = self._query("SELECT COUNT(*)" + _DUE, terms).fetchone()[0]
-        return count
+        return int(self._value("SELECT COUNT(*)" + _DUE, terms))
 
     def due(self, terms: dict[str, object], after: str, limit: int) -> list[Due]:
         """The next pages to read, by name. `terms`: all, fingerprint, now, horizon."""
         columns = """SELECT l.name, l.display, l.serial, p.name IS NOT NULL,
-            CASE WHEN p.fingerprint IS :fingerprint THEN p.etag END"""
+            CASE WHEN p.fingerprint IS :fingerprint
+                AND NOT EXISTS (SELECT 1 FROM failure AS f WHERE f.name = l.name) THEN p.etag END"""
         clause = f"{columns}{_DUE} AND l.name > :after ORDER BY l.name LIMIT :limit"
-        rows = self._query(clause, {**terms, "after": after, "limit": limit})
+        rows = self._rows(clause, {**terms, "after": after, "limit": limit})
         return [Due(name, display, serial, bool(known), etag) for name, display, serial, known, etag in rows]
 
     def anything_due(self, terms: dict[str, object]) -> bool:
         """Whether a page must be read though upstream says nothing new. Quick, whatever the mirror's size."""
-        row = self._query(
-            """SELECT EXISTS (SELECT 1 FROM project WHERE next_check <= :now)
+        return bool(
+            self._value(
+                """SELECT EXISTS (SELECT 1 FROM project WHERE next_check <= :now)
                 OR EXISTS (SELECT 1 FROM project WHERE next_check > :horizon)
                 OR EXISTS (SELECT 1 FROM failure)""",
-            terms,
-        ).fetchone()
-        return bool(row[0])
+                terms,
+            )
+        )
 
     def gone(self) -> list[str]:
         """Mirrored projects that upstream does not list, or that the filters keep out."""
-        rows = self._query(
+        rows = self._rows(
             """SELECT name FROM project AS p WHERE NOT EXISTS
             (SELECT 1 FROM listed AS l WHERE l.name = p.name AND l.wanted) ORDER BY name"""
         )
@@ -183,21 +186,21 @@ class State:
 
     def count_projects(self) -> int:
         """How many projects are mirrored."""
-        count: int = self._query("SELECT COUNT(*) FROM project").fetchone()[0]
-        return count
+        return int(self._value("SELECT COUNT(*) FROM project"))
 
     def roots(self) -> Iterator[tuple[str, str, int | None]]:
         """(name, display name, serial) of every mirrored project, ordered by name."""
-        yield from self._query("SELECT name, display, serial FROM project ORDER BY name")
+        with self._guarded():
+            yield from self._db.execute("SELECT name, display, serial FROM project ORDER BY name")
 
     def highest_serial(self) -> int | None:
         """The highest serial of a mirrored page."""
-        serial: int | None = self._query("SELECT MAX(serial) FROM project").fetchone()[0]
+        serial: int | None = self._value("SELECT MAX(serial) FROM project")
         return serial
 
     def has_project(self, name: str) -> bool:
         """Whether this normalised name is mirrored."""
-        return self._query("SELECT 1 FROM project WHERE name = ?", (name,)).fetchone() is not None
+        return self._value("SELECT 1 FROM project WHERE name = ?", (name,)) is not None
 
     def put_projects(self, rows: Iterable[Project]) -> None:
         """Remember projects whose page and files are in place."""
@@ -211,13 +214,13 @@ class State:
 
     def files_of(self, name: str) -> dict[str, Row]:
         """The files of a project, by path."""
-        rows = self._query("SELECT path, digest, size, verified FROM file WHERE project = ?", (name,))
+        rows = self._rows("SELECT path, digest, size, verified FROM file WHERE project = ?", (name,))
         return {row[0]: Row(row[0], row[1], row[2], bool(row[3])) for row in rows}
 
     def owner(self, path: str) -> str | None:
         """The project that a path belongs to."""
-        row = self._query("SELECT project FROM file WHERE path = ?", (path,)).fetchone()
-        return None if row is None else str(row[0])
+        name: str | None = self._value("SELECT project FROM file WHERE path = ?", (path,))
+        return name
 
     def put_files(self, rows: Iterable[tuple[str, Row]]) -> None:
         """Remember files: (project, file)."""
@@ -233,9 +236,30 @@ class State:
             self._db.executemany("DELETE FROM file WHERE path = ?", ((path,) for path in paths))
 
     def drop_project(self, name: str) -> None:
-        """Forget a project that is gone, with its files and failure."""
+        """Forget a project that is gone, with its files and failures."""
         for table, column in (("file", "project"), ("project", "name"), ("failure", "name")):
             self._query(f"DELETE FROM {table} WHERE {column} = ?", (name,))  # noqa: S608 (fixed names)
+
+    def doom(self, names: Iterable[str]) -> None:
+        """Note that these projects are being removed: should they come back, all of them is checked."""
+        with self._guarded():
+            self._db.executemany(
+                "UPDATE project SET etag = NULL, fingerprint = '' WHERE name = ?", ((name,) for name in names)
+            )
+
+    def begin(self, paths: Iterable[str]) -> None:
+        """Note what is being put in place, until `ended` says that other tables know of it."""
+        with self._guarded():
+            self._db.executemany("INSERT OR IGNORE INTO begun VALUES (?)", ((path,) for path in paths))
+
+    def ended(self, paths: Iterable[str]) -> None:
+        """Forget what `begin` noted."""
+        with self._guarded():
+            self._db.executemany("DELETE FROM begun WHERE path = ?", ((path,) for path in paths))
+
+    def begun(self) -> list[str]:
+        """What runs put in place that were killed then, or of projects that could not be completed."""
+        return [path for (path,) in self._rows("SELECT path FROM begun")]
 
     def has_file(self, path: str) -> bool:
         """Whether this path belongs to a mirrored project."""
@@ -248,8 +272,7 @@ class State:
 
     def serials_known(self) -> bool:
         """Whether upstream states a serial for every project that is wanted."""
-        rows = self._query("SELECT EXISTS (SELECT 1 FROM listed WHERE wanted AND serial IS NULL)")
-        return not rows.fetchone()[0]
+        return not self._value("SELECT EXISTS (SELECT 1 FROM listed WHERE wanted AND serial IS NULL)")
 
     # What failed
 
@@ -271,9 +294,19 @@ class State:
         """Forget failures of projects that nobody asks for any more."""
         self._query("DELETE FROM failure WHERE name NOT IN (SELECT name FROM listed WHERE wanted)")
 
-    def _query(self, text: str, values: Sequence[object] | dict[str, object] = ()) -> sqlite3.Cursor:
+    def _query(self, text: str, values: Sequence[object] = ()) -> None:
         with self._guarded():
-            return self._db.execute(text, values)
+            self._db.execute(text, values)
+
+    def _rows(self, text: str, values: Sequence[object] | dict[str, object] = ()) -> list[Any]:
+        with self._guarded():  # reading on may fail, too
+            return self._db.execute(text, values).fetchall()
+
+    def _value(self, text: str, values: Sequence[object] | dict[str, object] = ()) -> Any:
+        """The first column of the first row, or None."""
+        with self._guarded():
+            row = self._db.execute(text, values).fetchone()
+            return None if row is None else row[0]
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:

@@ -33,6 +33,10 @@ class Store:
         self.packages = f"{directory}/web/packages"
         self.staged = f"{directory}/tmp/pages"
         self.parts = f"{directory}/tmp/files"
+        # No project's name begins with a dot, and one of 255 bytes leaves no room for a suffix.
+        self._interim = f"{self.staged}/.interim"
+        self._json = f"{self.staged}/.json"
+        self._removed = f"{self.staged}/.removed"
         self._hash_index = hash_index
         self._known: set[str] = set()
 
@@ -50,7 +54,8 @@ class Store:
                 self._make(path)
             if os.path.lexists(self.staged):
                 _delete(self.staged)
-            os.mkdir(self.staged, 0o755)
+            for path in (self.staged, self._interim, self._json):
+                os.mkdir(path, 0o755)
 
     def finish(self) -> None:
         """Leave no temporary files behind."""
@@ -141,8 +146,10 @@ class Store:
         """Whether a project's page directory holds exactly these files."""
         where = self.page(name)
         try:
-            return sorted(os.listdir(where)) == sorted(pages) and all(
-                read_file(f"{where}/{file_name}") == content for file_name, content in pages.items()
+            return (
+                not os.path.islink(where)
+                and sorted(os.listdir(where)) == sorted(pages)
+                and all(read_file(f"{where}/{file_name}") == content for file_name, content in pages.items())
             )
         except OSError:
             return False
@@ -153,6 +160,9 @@ class Store:
         with _as_storage_error(target):
             if self._hash_index:
                 self._make(os.path.dirname(target))
+            elif len(name) == 1 and _holds_directories(target):  # of hash-index, which was on before
+                _replace_files(staged, target)
+                return
             try:
                 syscalls.exchange(staged, target)
             except FileNotFoundError:
@@ -162,15 +172,21 @@ class Store:
                 if error.errno not in {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}:
                     raise
                 _replace_files(staged, target)  # a file system without RENAME_EXCHANGE: file after file
+                return
             _delete(staged)
 
     def _aside(self, name: str, interim: bool) -> str:
-        return f"{self.staged}/{name}.interim" if interim else f"{self.staged}/{name}"
+        return f"{self._interim if interim else self.staged}/{name}"
 
     def remove_page(self, name: str) -> None:
         """Take a project's page away in one step, with the directory and what older clients left there."""
-        self._take_away(self.page(name), name)
-        self._take_away(f"{self.web}/pypi/{name}", f"{name}.pypi")
+        self.remove_stray(self.page(name))
+        self.remove_json(name)
+
+    def leave_other_layout(self, name: str) -> None:
+        """Take a project's page away from where the other setting of hash-index has it."""
+        other = f"{self.simple}/{name}" if self._hash_index else f"{self.simple}/{name[0]}/{name}"
+        self.remove_stray(other)
 
     def page_directories(self) -> Iterator[tuple[str, str]]:
         """(directory, its name) for each project page on disk, in either layout of hash-index."""
@@ -180,24 +196,30 @@ class Store:
             for entry in entries:
                 if not entry.is_dir(follow_symlinks=False):
                     continue
-                if len(entry.name) == 1 and not _has_page(entry.path):
+                if len(entry.name) == 1:  # it may hold pages, be one, or after a change of hash-index both
                     with os.scandir(entry.path) as below:
                         yield from ((e.path, e.name) for e in below if e.is_dir(follow_symlinks=False))
-                else:
+                if len(entry.name) > 1 or _has_page(entry.path):
                     yield entry.path, entry.name
 
     def remove_stray(self, directory: str) -> None:
-        """Take away a page directory that belongs to no project of this mirror."""
-        self._take_away(directory, f"{os.path.basename(directory)}.stray")
+        """Take away a page directory, in one step unless it holds those of other projects, too."""
+        above, name = os.path.split(directory)
+        if len(name) == 1 and above == self.simple and _holds_directories(directory):
+            for page in (PAGE_JSON, PAGE_HTML):
+                self.discard(os.path.relpath(f"{directory}/{page}", self.web))
+        elif self._take_away(directory) and above != self.simple:
+            with contextlib.suppress(OSError):  # others are there still
+                os.rmdir(above)
 
-    def _take_away(self, directory: str, name: str) -> None:
-        aside = f"{self.staged}/{name}.removed"
+    def _take_away(self, directory: str) -> bool:
         with _as_storage_error(directory):
             try:
-                os.rename(directory, aside)
-            except FileNotFoundError:
-                return
-            _delete(aside)
+                os.rename(directory, self._removed)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+            _delete(self._removed)
+            return True
 
     # Single files of web/
 
@@ -207,12 +229,20 @@ class Store:
         with _as_storage_error(target):
             self._make(f"{self.web}/pypi")
             self._make(os.path.dirname(target))
-            os.rename(f"{self.staged}/{name}.json", target)
+            os.rename(f"{self._json}/{name}", target)
 
-    def stage_json(self, name: str, content: bytes) -> None:
-        """Write a project's release JSON where no one reads it yet."""
+    def stage_json(self, name: str, content: bytes) -> bool:
+        """Write a project's release JSON where no one reads it yet; false where it is served already."""
+        with contextlib.suppress(OSError):
+            if read_file(f"{self.web}/pypi/{name}/json") == content:
+                return False
         with _as_storage_error(name):
-            _write(f"{self.staged}/{name}.json", content)
+            _write(f"{self._json}/{name}", content)
+        return True
+
+    def remove_json(self, name: str) -> bool:
+        """Take a project's release JSON away. True where there was one."""
+        return self._take_away(f"{self.web}/pypi/{name}")
 
     def stage_chunks(self, name: str, chunks: Iterable[bytes]) -> str:
         """Write a long file (the root index) where no one reads it yet; gives its path."""
@@ -289,6 +319,9 @@ def _write(path: str, content: bytes) -> None:
 
 def _delete(path: str) -> None:
     """Remove a directory of the engine's own. The usual two pages go without a walk."""
+    if os.path.islink(path):  # what was taken away from web/ may be one
+        os.unlink(path)
+        return
     for name in (PAGE_JSON, PAGE_HTML):
         with contextlib.suppress(OSError):
             os.unlink(f"{path}/{name}")
@@ -303,8 +336,23 @@ def _delete(path: str) -> None:
 
 
 def _replace_files(staged: str, target: str) -> None:
-    for name in os.listdir(staged):
+    names = os.listdir(staged)
+    for name in names:
         os.rename(f"{staged}/{name}", f"{target}/{name}")
+    for name in {PAGE_JSON, PAGE_HTML}.difference(names):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{target}/{name}")
+    os.rmdir(staged)
+
+
+def _holds_directories(directory: str) -> bool:
+    if os.path.islink(directory):
+        return False
+    try:
+        with os.scandir(directory) as entries:
+            return any(entry.is_dir(follow_symlinks=False) for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _has_page(directory: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from .errors import UnreachableError
 from .net import Client, NetSettings
 from .pool import Pool
 from .progress import Progress
-from .publish import publish_root, write_diff, write_last_modified
+from .publish import CURRENT, publish_root, write_diff, write_last_modified
 from .state import State
 from .store import Store
 from .summary import Summary
@@ -61,10 +62,11 @@ def mirror(config: Config, options: Options, progress: Progress) -> Summary:
 @contextlib.contextmanager
 def _locked(config: Config, dry: bool) -> Iterator[int | None]:
     """Hold the run's lock; a dry run of a mirror that is not there yet needs none."""
-    if not config.directory.is_dir():
+    path = f"{config.directory}/.lock"
+    if dry and not os.path.lexists(path):
         yield None
         return
-    with lock.hold(f"{config.directory}/.lock", "" if dry else "bandersnatch mirror") as held:
+    with lock.hold(path, "" if dry else "bandersnatch mirror") as held:
         yield held
 
 
@@ -82,6 +84,10 @@ def _prepared(store: Store, options: Options, stop: interrupt.Stop) -> Iterator[
             store.finish()
 
 
+def _short(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
 class _Run:
     def __init__(
         self,
@@ -95,7 +101,10 @@ class _Run:
         self._config, self._options, self._progress = config, options, progress
         self._store, self._stop = store, stop
         self._state = State(f"{config.directory}/state", dry=options.dry_run)
-        self._fingerprint = f"{VERSION} {config.page_fingerprint} {config.master}"
+        self._fingerprint = _short(f"{VERSION} {config.page_fingerprint} {config.origin}")
+        self._settled = (
+            f"{self._fingerprint} {config.delete_packages}"  # what `settled` says if nothing is due
+        )
         self._now = int(time.time())
         self._settings = NetSettings(
             timeout=config.timeout,
@@ -123,10 +132,10 @@ class _Run:
     def run(self) -> Summary:
         state, config, started = self._state, self._config, time.monotonic()
         if state.get("adopted") is None:
-            takeover.adopt(self._store, state, self._progress.note)
+            takeover.adopt(self._store, state, self._progress.note, self._stop.check)
         client = Client(self._settings, sleep=self._stop.wait)
         try:
-            news = listing.refresh(config, state, client)
+            news = listing.refresh(config, state, client, self._stop.check)
         finally:
             client.close()
         if problems := state.get("root problems"):
@@ -134,7 +143,7 @@ class _Run:
         force = self._options.force_check
         horizon = self._now + self._committer.period + 86400
         terms = {"all": force, "fingerprint": self._fingerprint, "now": self._now, "horizon": horizon}
-        if force or news or state.get("settled") != self._fingerprint or state.anything_due(terms):
+        if force or news or state.get("settled") != self._settled or state.anything_due(terms):
             self._converge(terms)
         elif not self._options.dry_run:
             self._tally.root_changed = publish_root(config, self._store, state, frozenset())
@@ -155,11 +164,13 @@ class _Run:
         state = self._state
         mirrored = state.count_projects()
         removals = state.gone() if self._config.delete_packages else []
+        lost = list(removals)  # and those that keep no file
 
         def allow(more: list[str]) -> None:
+            lost.extend(more)
             if not self._options.allow_removals:
                 config = self._config
-                plan.guard(removals + more, mirrored, config.max_removals, config.max_removals_percent)
+                plan.guard(lost, mirrored, config.max_removals, config.max_removals_percent)
 
         allow([])
         after = ""
@@ -167,7 +178,8 @@ class _Run:
         while not self._waves.ended() and (due := state.due(terms, after, WAVE)):
             after = due[-1].name
             removals += self._waves.carry_out(due, allow)
-        if self._tally.failures and self._waves.asked and not self._waves.answered:
+        silent = self._waves.asked and not self._waves.answered
+        if self._tally.failures and silent and not self._stop.is_set():
             name, reason = next(iter(self._tally.failures.items()))
             raise UnreachableError(f"upstream does not answer: {name}: {reason}. Nothing was changed")
         if self._stop.is_set():
@@ -181,18 +193,25 @@ class _Run:
     def _finish(self) -> None:
         """What comes after the last wave: the root index, then removals, then what is left over."""
         config, state, store, tally = self._config, self._state, self._store, self._tally
-        tally.root_changed = publish_root(config, store, state, frozenset(tally.removed))
+        force = self._options.force_check
+        tally.root_changed = publish_root(config, store, state, frozenset(tally.removed), force)
         if tally.removed:
             self._progress.start("removing", projects=len(tally.removed))
             tally.files_removed += self._committer.remove(tally.removed)
+            with state.transaction():
+                state.put("root", CURRENT)
         if self._stop.is_set():
             return
         with state.transaction():
             state.forget_unlisted_failures()
         if tally.failures:
             return
-        if (self._options.force_check or state.get("sweep")) and config.delete_packages:
-            tally.files_removed += takeover.sweep(store, state)
+        if config.delete_packages:
+            tally.files_removed += takeover.clear_begun(store, state)
+            if force or state.get("sweep") or self._committer.moved():
+                tally.files_removed += takeover.sweep(store, state, self._stop.check)
         with state.transaction():
-            state.put("sweep", None)
-            state.put("settled", self._fingerprint if state.serials_known() else None)
+            if config.delete_packages:
+                state.put("sweep", None)
+            state.put("layout", str(config.hash_index))
+            state.put("settled", self._settled if state.serials_known() else None)

@@ -17,13 +17,17 @@ from .worker import read_page
 _BATCH = 500
 
 
-def adopt(store: Store, state: State, note: Callable[[str], None]) -> None:
-    """Enter every project and file that served pages name, unverified: the run then checks each of them."""
+def adopt(store: Store, state: State, note: Callable[[str], None], check: Callable[[], None]) -> None:
+    """Enter every project and file that served pages name, unverified: the run then checks each of them.
+
+    `note` takes what the operator should know; `check` may raise, to end it early.
+    """
     with state.transaction():
         state.forget_all()
         projects: list[Project] = []
         files: list[tuple[str, Row]] = []
         for directory, found in store.page_directories():
+            check()
             name = normalize(found)
             if not is_project_name(name):
                 continue
@@ -34,9 +38,9 @@ def adopt(store: Store, state: State, note: Callable[[str], None]) -> None:
                 page = None
             projects.append(Project(name, name, None, None, None, 0, ""))
             for file in page.files if page else ():
-                files.append((name, Row(file.path, file.digest, -1, False)))
-                if file.core_metadata:
-                    files.append((name, Row(f"{file.path}.metadata", "", -1, False)))
+                paths = (file.path, f"{file.path}.metadata")[: 1 + bool(file.core_metadata)]
+                # A page may link to files of another site, if release-files was off.
+                files += [(name, Row(path, "", -1, False)) for path in paths if store.size_of(path) >= 0]
             if len(projects) >= _BATCH:
                 state.put_projects(projects)
                 state.put_files(files)
@@ -48,16 +52,40 @@ def adopt(store: Store, state: State, note: Callable[[str], None]) -> None:
         state.put("sweep", "due")
 
 
-def sweep(store: Store, state: State) -> int:
-    """Remove files and page directories that belong to no project; the number of files.
+def clear_begun(store: Store, state: State) -> int:
+    """Remove what a killed run had put in place of projects that nobody wants by now; the number of files.
 
-    Only after a run without failures: then the state knows every page that is served.
+    Only after a run without failures: what is still wanted is in the state then.
     """
     count = 0
-    for directory, found in list(store.page_directories()):
+    begun = state.begun()
+    for path in begun:
+        above, _, name = path.rpartition("/")
+        if above == "simple":
+            if not state.has_project(name):
+                store.remove_page(name)
+        elif not state.has_file(path) and store.size_of(path) >= 0:
+            store.remove_file(path)
+            count += 1
+    if begun:
+        with state.transaction():
+            state.ended(begun)
+    return count
+
+
+def sweep(store: Store, state: State, check: Callable[[], None]) -> int:
+    """Remove files and page directories that belong to no project; the number of files.
+
+    Only after a run without failures: then the state knows every page that is served. `check` may raise, to
+    end it early.
+    """
+    count = 0
+    for directory, found in store.page_directories():
+        check()
         if directory != store.page(found) or not state.has_project(found):
             store.remove_stray(directory)
-    for path in list(store.files()):
+    for path in store.files():
+        check()
         if not state.has_file(path):
             store.remove_file(path)
             count += 1

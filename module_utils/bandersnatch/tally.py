@@ -29,7 +29,7 @@ class Tally:
         self.failures[name] = f"{self.failures[name]}; {reason}" if name in self.failures else reason
         self.progress.failed(name, reason)
 
-    def count(self, work: Work) -> None:
+    def count(self, work: Work, planned: bool = False) -> None:
         """Add a project that was committed, or in a dry run would be."""
         for reason in work.reasons:
             self.fail(work.name, reason)
@@ -37,7 +37,7 @@ class Tally:
             return
         if not work.due.known:
             self.added.append(work.name)
-        elif work.changes or work.decision.fetch:
+        elif work.changes or (planned and work.decision.fetch):
             self.updated.append(work.name)
         self.files_added += len(work.parts)
         self.bytes_added += work.placed
@@ -45,7 +45,7 @@ class Tally:
 
     def plan(self, work: Work) -> None:
         """Add a project as a dry run sees it."""
-        self.count(work)
+        self.count(work, planned=True)
         if not work.broken:
             self.files_added += len(work.decision.fetch)
             self.bytes_added += sum(blob.size for blob in work.decision.fetch if blob.size > 0)

@@ -120,8 +120,7 @@ class Waves:
         now, period = int(time.time()), self._committer.period
         with self._state.transaction():
             self._state.confirm(
-                (one.listed_serial, plan.next_check(one.name, now, period, first=False), one.name)
-                for one in same
+                (one.listed_serial, plan.next_check(one.name, now, period), one.name) for one in same
             )
             self._state.mended(one.name for one in same)
 
@@ -190,7 +189,12 @@ class Waves:
                 self._progress.advance(files=1, bytes=answer.fetched)
                 if not work.waiting:
                     batches.add(work)
-                if self.ended() or (self._config.stop_on_error and work.reasons):
+                if self._config.stop_on_error and work.reasons:
+                    if work.waiting:  # it will not be committed, so nobody else tells
+                        for reason in work.reasons:
+                            self._tally.fail(work.name, reason)
+                    break
+                if self.ended():
                     break
 
     def _take(self, work: Work, answer: FileAnswer) -> None:
@@ -202,6 +206,8 @@ class Waves:
             if answer.outcome == "fetched":
                 work.parts.append((answer.part, path))
                 work.placed += answer.size
+                if self._store.size_of(path) >= 0:
+                    work.replaced.add(path)
             return
         work.reasons.append(f"{path.rpartition('/')[2]}: {answer.reason}")
         if answer.outcome == "bad":

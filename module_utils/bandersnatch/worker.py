@@ -5,9 +5,11 @@ Tasks and answers are plain tuples, so that they travel cheaply between processe
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
+import traceback
 from typing import NamedTuple
 
 from . import index, index_html
@@ -88,6 +90,8 @@ class Worker:
             return self._page(task) if isinstance(task, PageTask) else self._file(task)
         except BandersnatchError as error:
             outcome, reason = _outcome(error), str(error)
+        except Exception as error:  # one project that nobody expected must not hold up all others
+            outcome, reason = "failed", _bug(error)
         if isinstance(task, PageTask):
             return PageAnswer(task.name, outcome, reason)
         return FileAnswer(task.name, task.blob.path, outcome, reason)
@@ -152,8 +156,7 @@ class Worker:
         reply = self._client.get(f"{base}pypi/{name}/json", accept="application/json", limit=PAGE_LIMIT)
         if reply.status != 200:
             return False
-        self._store.stage_json(name, reply.body)
-        return True
+        return self._store.stage_json(name, reply.body)
 
     # Files
 
@@ -168,7 +171,8 @@ class Worker:
         part = self._store.part(blob.digest, blob.path)
         got = self._client.download(self._urls(blob), part, blob.digest, blob.size)
         if blob.mtime > 0:
-            os.utime(part, (blob.mtime, blob.mtime))  # Last-Modified and ETag agree between mirrors
+            with contextlib.suppress(OSError):  # nothing depends on it
+                os.utime(part, (blob.mtime, blob.mtime))  # Last-Modified and ETag agree between mirrors
         return FileAnswer(task.name, blob.path, "fetched", "", got.digest, got.size, got.fetched, part)
 
     def _urls(self, blob: Blob) -> list[str]:
@@ -228,6 +232,12 @@ def read_page(directory: str, name: str) -> Page:
     except FileNotFoundError:
         body, kind = read_file(f"{directory}/{PAGE_HTML}"), "text/html"
     return index.parse_page(body, kind, url, name)
+
+
+def _bug(error: Exception) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{os.path.basename(place.filename)}, line {place.lineno}"
+    return f"a bug in bandersnatch, please report it: {type(error).__name__} ({error}) in {where}"
 
 
 def _outcome(error: BandersnatchError) -> str:

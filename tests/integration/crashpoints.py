@@ -1,0 +1,47 @@
+"""Runs with a change of the engine at one exact place: killed there, or stumbling there."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+from harness import PATIENCE, Mirror, Run, kill
+
+_DIE = "lambda *a, **k: os.kill(os.getpid(), 9)"
+
+
+def patched(mirror: Mirror, change: str, *options: str) -> Run:
+    """`bandersnatch mirror` after `change` (Python) has been done to the engine's modules."""
+    program = (
+        "import os, sys\n"
+        "from bandersnatch import apply, cli, index, publish, state, store, sync, tally\n"
+        f"{change}\n"
+        "sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    if mirror.upstream:
+        mirror.upstream.take_requests()
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "-c", str(mirror.conf), "mirror", *options],
+        env=mirror.environment(),
+        cwd=mirror.base,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        stdout, stderr = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        kill(process)
+        raise AssertionError("it did not end") from None
+    requests = mirror.upstream.take_requests() if mirror.upstream else []
+    return Run(process.returncode, stdout, stderr, requests)
+
+
+def killed(mirror: Mirror, place: str, *options: str) -> Run:
+    """Run and `kill -9` where the run would enter `place`, such as "apply.Committer._remember"."""
+    done = patched(mirror, f"{place} = {_DIE}", *options)
+    assert done.exit_code == -signal.SIGKILL, f"never came to {place}: {done.output}"
+    return done
