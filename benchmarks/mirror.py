@@ -65,7 +65,7 @@ def _arguments() -> argparse.Namespace:
         "--peer", type=Path, default=contenders.DEFAULT_PEER, help="a venv with bandersnatch 8.2; %(default)s"
     )
     parser.add_argument("--make-peer", metavar="PYTHON", help="make that venv with this Python >= 3.12")
-    parser.add_argument("--directory", type=Path, help="where to work; --full needs 3 GB there")
+    parser.add_argument("--directory", type=Path, help="where to work; --full needs 25 GB there")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the table there too")
     arguments = parser.parse_args()
     if arguments.repeat < 1 or (arguments.projects is not None and arguments.projects < 10):

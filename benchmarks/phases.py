@@ -142,9 +142,7 @@ class Phases:
             return cost
 
         phase = f"{count:,} of {source.shape.projects:,} projects changed"
-        rows = self._turns(phase, mirrors(bench.contenders), run)
-        bench.forget(source)
-        return rows
+        return self._turns(phase, mirrors(bench.contenders), run)
 
     def growth(self) -> list[Row]:
         """How ours grows with the number of projects."""
@@ -155,7 +153,6 @@ class Phases:
             source = bench.upstream(count, contents=False, copy="-growth")
             made = self._anew(f"pages only, {count:,} projects", source, who=ours)
             rows += [row._replace(projects=count) for row in made]
-            bench.forget(source)
         return rows
 
     def memory(self) -> list[Row]:
@@ -174,7 +171,6 @@ class Phases:
                 return bench.run(who, job, source.serial, names=kept)
 
             rows += self._turns(phase, mirrors(bench.contenders), run)
-        bench.forget(source)
         return rows
 
     # Parts of them

@@ -19,7 +19,16 @@ from contenders import CURL, OURS, Job
 
 _LINK = re.compile(r'<a href="([^"]*)"')
 _ALIASES = {"data-dist-info-metadata", "url"}
-_PEER_KEYS = ("filename", "path", "hashes", "size", "requires-python", "upload-time", "yanked")
+_PEER_KEYS = (
+    "core-metadata",
+    "filename",
+    "hashes",
+    "path",
+    "requires-python",
+    "size",
+    "upload-time",
+    "yanked",
+)
 
 
 class WrongError(Exception):
@@ -96,7 +105,7 @@ def _kept(page: dict[str, Any], base: str) -> object:
         entry = _entry(file, base)
         entry["yanked"] = bool(file["yanked"])
         entry["requires-python"] = file["requires-python"] or ""
-        files.append({key: entry[key] for key in _PEER_KEYS})
+        files.append({key: entry.get(key) for key in _PEER_KEYS})
     return page["name"], sorted(page["versions"]), int(page["meta"]["_last-serial"]), files
 
 
