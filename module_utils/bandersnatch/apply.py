@@ -31,6 +31,7 @@ class Work:
     decision: Decision
     waiting: int = 0  # files that are not answered yet
     parts: list[tuple[str, str]] = field(default_factory=list)  # (part, path): complete, to be placed
+    moved: list[tuple[str, str]] = field(default_factory=list)  # (path until now, new path)
     rows: list[Row] = field(default_factory=list)  # files that are right
     suspect: list[Row] = field(default_factory=list)  # files whose check failed: to be checked again
     replaced: set[str] = field(default_factory=set)  # paths in `parts` where another content is served
@@ -49,12 +50,16 @@ class Work:
     @property
     def changes(self) -> bool:
         """Whether committing this changes what is served."""
-        return self.staged or self.tidied or bool(self.parts or self.decision.drop or self.answer.json)
+        return (
+            self.staged
+            or self.tidied
+            or bool(self.parts or self.moved or self.decision.drop or self.answer.json)
+        )
 
 
 def _begun(work: Work) -> Iterator[str]:
     """The paths under web/ at which committing this makes something new."""
-    for _, path in work.parts:
+    for _, path in (*work.parts, *work.moved):
         yield path
     if work.staged and not work.due.known and not work.broken:
         yield f"simple/{work.name}"
@@ -82,21 +87,22 @@ class Committer:
         swapped = [work for work in whole if work.staged and work.replaced]
         for work in swapped:
             self._stage_interim(work)
-        begun = [path for work in works for path in _begun(work)]
+        begun = [(path, work.name) for work in works for path in _begun(work)]
         if begun:
             with self._state.transaction():
                 self._state.begin(begun)
-        if any(work.staged or work.parts or work.answer.json for work in works):
+        if any(work.staged or work.parts or work.moved or work.answer.json for work in works):
             store.flush()
         for work in works:  # a broken project's complete files, too: the next run finds them there
             # A page that stays as it is states the new content already.
             self._place(work, work.replaced if work.staged or work.broken else frozenset(), False)
+            for path, new in work.moved:
+                store.link(path, new)
         for work in swapped:
             store.publish(work.name, interim=True)
             self._place(work, work.replaced, True)
-        moved = self.moved()
         for work in whole:
-            self._publish(work, moved)
+            self._publish(work)
         self._remember(whole, [work for work in works if work.broken])
 
     def _place(self, work: Work, replaced: Set[str], these: bool) -> None:
@@ -105,12 +111,11 @@ class Committer:
             if (path in replaced) is these:
                 self._store.place(part, path)
 
-    def _publish(self, work: Work, moved: bool) -> None:
+    def _publish(self, work: Work) -> None:
         """The page, with all its files in place; then what it no longer links."""
         store = self._store
         if work.staged:
             store.publish(work.name)
-        if moved:
             store.leave_other_layout(work.name)
         if work.answer.json:
             store.place_json(work.name)
@@ -120,7 +125,7 @@ class Committer:
             for path in work.decision.drop:
                 store.remove_file(path)
         if self._config.diff_file:
-            self.placed += [f"{store.web}/{path}" for _, path in work.parts]
+            self.placed += [f"{store.web}/{path}" for _, path in (*work.parts, *work.moved)]
             self.placed += [store.page(work.name)] if work.staged else []
 
     def _remember(self, works: Sequence[Work], broken: Sequence[Work]) -> None:
@@ -180,14 +185,9 @@ class Committer:
         except OSError as error:
             raise storage_error(directory, error) from error
 
-    def moved(self) -> bool:
-        """Whether pages may lie where the other setting of hash-index has them."""
-        return self._state.get("layout") != str(self._config.hash_index)
-
     def remove(self, names: Sequence[str]) -> int:
         """Take projects off: page, then files, then state. Gives the number of files."""
         count = 0
-        moved = self.moved()
         for start in range(0, len(names), _REMOVE_AT_ONCE):
             batch = names[start : start + _REMOVE_AT_ONCE]
             with self._state.transaction():
@@ -195,8 +195,7 @@ class Committer:
             for name in batch:
                 paths = list(self._state.files_of(name))
                 self._store.remove_page(name)
-                if moved:
-                    self._store.leave_other_layout(name)
+                self._store.leave_other_layout(name)
                 for path in paths:
                     self._store.remove_file(path)
                 count += len(paths)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 
 from .errors import LockedError, StorageError
+from .summary import one_line
 
 
 @contextlib.contextmanager
@@ -23,21 +24,33 @@ def hold(path: str, purpose: str) -> Iterator[int]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     except OSError as error:
-        raise StorageError(f"cannot open the lock {path}: {error.strerror}") from error
+        raise _unusable(path, error) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.pread(descriptor, 500, 0).decode("utf-8", "replace").strip() or "a dry run"
-            raise LockedError(f"another run holds {path}: {holder}. Wait for it to end.") from error
+            raise LockedError(f"another run holds {path}: {one_line(holder)}. Wait for it to end.") from error
+        except OSError as error:  # a network file system without locks, for instance
+            raise _unusable(path, error) from error
         if purpose:
             since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             text = f"{purpose}, process {os.getpid()} on {socket.gethostname()}, since {since}\n"
             with contextlib.suppress(OSError):  # a full volume is reported by those who need its space
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, text.encode(), 0)
-        yield descriptor
-        if purpose:
-            os.ftruncate(descriptor, 0)
+        try:
+            yield descriptor
+        finally:
+            if purpose:  # nobody shall read of us when a later run holds it that leaves no text
+                with contextlib.suppress(OSError):
+                    os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _unusable(path: str, error: OSError) -> StorageError:
+    return StorageError(
+        f"cannot lock {path}: {error.strerror}. It must be a plain file that the user who runs this may "
+        "write, on a file system with flock(2)"
+    )

@@ -42,8 +42,14 @@ class Pool:
         self._processes: list[_Process] = []
         for number in range(count):
             threads = config.workers // count + (number < config.workers % count)
-            ours, theirs = Pipe()
-            pid = os.fork()
+            try:
+                ours, theirs = Pipe()
+                pid = os.fork()
+            except OSError as error:
+                self.close()
+                raise BandersnatchError(
+                    f"cannot start a worker process: {error.strerror}. Lower `workers`, or raise the limits"
+                ) from error
             if pid == 0:
                 for other in self._processes:
                     other.connection.close()

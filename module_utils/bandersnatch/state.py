@@ -29,7 +29,7 @@ CREATE INDEX file_project ON file (project);
 CREATE INDEX project_check ON project (next_check);
 CREATE TABLE failure (name TEXT PRIMARY KEY, reason TEXT, since INTEGER) WITHOUT ROWID;
 -- files and new pages (paths under web/) that are being put in place: what a killed run may have left there
-CREATE TABLE begun (path TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE begun (path TEXT PRIMARY KEY, project TEXT) WITHOUT ROWID;
 """
 _VERSION = 2
 
@@ -247,19 +247,19 @@ class State:
                 "UPDATE project SET etag = NULL, fingerprint = '' WHERE name = ?", ((name,) for name in names)
             )
 
-    def begin(self, paths: Iterable[str]) -> None:
-        """Note what is being put in place, until `ended` says that other tables know of it."""
+    def begin(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Note what is being put in place: (path, project). `ended` forgets it when other tables know."""
         with self._guarded():
-            self._db.executemany("INSERT OR IGNORE INTO begun VALUES (?)", ((path,) for path in paths))
+            self._db.executemany("INSERT OR REPLACE INTO begun VALUES (?, ?)", rows)
 
     def ended(self, paths: Iterable[str]) -> None:
         """Forget what `begin` noted."""
         with self._guarded():
             self._db.executemany("DELETE FROM begun WHERE path = ?", ((path,) for path in paths))
 
-    def begun(self) -> list[str]:
-        """What runs put in place that were killed then, or of projects that could not be completed."""
-        return [path for (path,) in self._rows("SELECT path FROM begun")]
+    def begun(self) -> list[tuple[str, str]]:
+        """(path, project) of what killed runs put in place, or of projects that could not be completed."""
+        return self._rows("SELECT path, project FROM begun")
 
     def has_file(self, path: str) -> bool:
         """Whether this path belongs to a mirrored project."""
@@ -269,6 +269,10 @@ class State:
         """Empty what an unfinished take-over of the disk has written."""
         self._query("DELETE FROM project")
         self._query("DELETE FROM file")
+
+    def all_read(self) -> bool:
+        """Whether the files of each mirrored project are known: of each one taken over, too."""
+        return not self._value("SELECT EXISTS (SELECT 1 FROM project WHERE fingerprint = '')")
 
     def serials_known(self) -> bool:
         """Whether upstream states a serial for every project that is wanted."""

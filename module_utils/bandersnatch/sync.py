@@ -103,7 +103,7 @@ class _Run:
         self._state = State(f"{config.directory}/state", dry=options.dry_run)
         self._fingerprint = _short(f"{VERSION} {config.page_fingerprint} {config.origin}")
         self._settled = (
-            f"{self._fingerprint} {config.delete_packages}"  # what `settled` says if nothing is due
+            f"{self._fingerprint} {config.delete_packages}"  # what the state says if nothing is due
         )
         self._now = int(time.time())
         self._settings = NetSettings(
@@ -200,18 +200,16 @@ class _Run:
             tally.files_removed += self._committer.remove(tally.removed)
             with state.transaction():
                 state.put("root", CURRENT)
-        if self._stop.is_set():
+        if self._waves.ended():
             return
         with state.transaction():
             state.forget_unlisted_failures()
-        if tally.failures:
-            return
         if config.delete_packages:
-            tally.files_removed += takeover.clear_begun(store, state)
-            if force or state.get("sweep") or self._committer.moved():
+            tally.files_removed += takeover.clear_begun(store, state, tally.failures)
+            if (force or state.get("sweep")) and state.all_read():
                 tally.files_removed += takeover.sweep(store, state, self._stop.check)
+                with state.transaction():
+                    state.put("sweep", None)
+        settled = not tally.failures and state.serials_known()
         with state.transaction():
-            if config.delete_packages:
-                state.put("sweep", None)
-            state.put("layout", str(config.hash_index))
-            state.put("settled", self._settled if state.serials_known() else None)
+            state.put("settled", self._settled if settled else None)

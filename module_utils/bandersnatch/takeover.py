@@ -6,7 +6,8 @@ mirror.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Collection, Iterator
 
 from .errors import ContentError
 from .names import is_project_name, normalize
@@ -47,18 +48,29 @@ def adopt(store: Store, state: State, note: Callable[[str], None], check: Callab
                 projects, files = [], []
         state.put_projects(projects)
         state.put_files(files)
+        state.put_files(_old_layout(store, state, check))
         state.put("adopted", "yes")
         state.put("root", "stale")
         state.put("sweep", "due")
 
 
-def clear_begun(store: Store, state: State) -> int:
-    """Remove what a killed run had put in place of projects that nobody wants by now; the number of files.
+def _old_layout(store: Store, state: State, check: Callable[[], None]) -> Iterator[tuple[str, Row]]:
+    """Files at the paths of former times, which pages may name with weak hashes only: found by directory."""
+    for project, path in store.old_layout():
+        check()
+        name = normalize(project)
+        if store.size_of(path) >= 0 and state.has_project(name) and not state.has_file(path):
+            yield name, Row(path, "", -1, False)
 
-    Only after a run without failures: what is still wanted is in the state then.
+
+def clear_begun(store: Store, state: State, failing: Collection[str]) -> int:
+    """Remove what a killed run had put in place and nobody wants by now; the number of files.
+
+    Only after a run that got through: then the state knows what is still wanted, but for the projects that
+    are `failing`; what was brought for those stays for the next run.
     """
     count = 0
-    begun = state.begun()
+    begun = [path for path, project in state.begun() if project not in failing]
     for path in begun:
         above, _, name = path.rpartition("/")
         if above == "simple":
@@ -76,17 +88,20 @@ def clear_begun(store: Store, state: State) -> int:
 def sweep(store: Store, state: State, check: Callable[[], None]) -> int:
     """Remove files and page directories that belong to no project; the number of files.
 
-    Only after a run without failures: then the state knows every page that is served. `check` may raise, to
-    end it early.
+    Only where the state knows every page that is served (`State.all_read`). `check` may raise, to end it
+    early.
     """
     count = 0
+    waiting = dict(state.begun())  # complete files of projects that are not
     for directory, found in store.page_directories():
         check()
-        if directory != store.page(found) or not state.has_project(found):
+        known = state.has_project(found)
+        # Where hash-index was switched, a page waits at its old place for its project's next good read.
+        if not (known and (directory == store.page(found) or not os.path.lexists(store.page(found)))):
             store.remove_stray(directory)
     for path in store.files():
         check()
-        if not state.has_file(path):
+        if path not in waiting and not state.has_file(path):
             store.remove_file(path)
             count += 1
     return count

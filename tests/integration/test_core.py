@@ -255,6 +255,26 @@ def test_a_dry_run_of_somebody_elses_directory_writes_nothing(upstream: Simulato
     assert tree(mirror.directory) == before
 
 
+def test_what_no_page_links_goes_though_another_project_fails(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream, 3)
+    mirror.sync()
+    forget(mirror)
+    lost = mirror.web / "packages" / "aa" / "bb" / ("c" * 60) / "nobody-1.0.tar.gz"
+    lost.parent.mkdir(parents=True)
+    lost.write_bytes(b"nobody's")
+    upstream.fault(faults.answer("/simple/alpha-0/", 403))
+    mirror.sync(expect=3)
+    mirror.assert_holds()
+    assert mirror.served.page("alpha-0")["files"]  # what it links is not known to the state: all stays
+    assert lost.exists()
+    upstream.heal()
+    upstream.add_release("alpha-0", "2.0")
+    upstream.fault(faults.answer("/packages/.*alpha_0-2.0.tar.gz", 404))
+    mirror.sync(expect=3)
+    mirror.assert_holds()
+    assert not lost.exists()
+
+
 def test_a_password_of_master_is_not_in_the_state(upstream: Simulator, mirror: Mirror) -> None:
     small(upstream, 1)
     mirror.configure(master=upstream.url.replace("http://", "http://user:opensesame@"))
