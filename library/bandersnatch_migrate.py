@@ -29,7 +29,7 @@ options:
     default: /etc/bandersnatch.conf
   master:
     description: >-
-      The index to mirror where the old config names none that can be used. Empty is the one that pip uses here.
+      The index to mirror where the old config names none that is usable. Empty is the one that pip uses here.
     type: str
     default: ""
   owner:

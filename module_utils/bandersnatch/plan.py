@@ -20,6 +20,7 @@ class Decision(NamedTuple):
     check: list[Blob]  # there, but not known to be right: hash it, fetch it if it is wrong
     drop: list[str]  # paths that the page no longer links
     clash: list[str]  # paths that belong to another project: a file has one owner
+    moved: dict[str, str]  # path of a file in `check`: the path in `drop` where it lies until now
 
 
 def decide(
@@ -34,7 +35,7 @@ def decide(
     `rows` are the project's files by path, `size_of` the bytes of a file on disk (-1: none), `taken` whether
     a path belongs to another project; with `force` every file is checked again.
     """
-    decision = Decision([], [], [], [], [])
+    decision = Decision([], [], [], [], [], {})
     wanted = set()
     for blob in blobs:
         path = blob.path
@@ -54,7 +55,25 @@ def decide(
         else:
             decision.keep.append(row)
     decision.drop[:] = [path for path in rows if path not in wanted]
+    if decision.drop and decision.fetch:
+        _find_moved(decision, rows, size_of)
     return decision
+
+
+def _find_moved(decision: Decision, rows: Mapping[str, Row], size_of: Callable[[str], int]) -> None:
+    """Take what lies at another path from there: indexes laid their files out otherwise in former times."""
+    dropped = {path.rpartition("/")[2]: path for path in decision.drop}
+    fetch = []
+    for blob in decision.fetch:
+        place = dropped.get(blob.path.rpartition("/")[2], "")
+        row, size = rows.get(place), size_of(place) if place else -1
+        other = row is None or (row.verified and row.digest != blob.digest)
+        if other or size < 0 or (blob.size not in {-1, size}) or size_of(blob.path) >= 0:
+            fetch.append(blob)
+        else:
+            decision.check.append(blob)
+            decision.moved[blob.path] = place
+    decision.fetch[:] = fetch
 
 
 def bytes_to_fetch(decisions: Iterable[Decision]) -> int:

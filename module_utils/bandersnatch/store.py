@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ from .errors import StorageError
 
 PAGE_JSON = "index.v1_json"
 PAGE_HTML = "index.html"
+_HASHED = re.compile(r"[0-9a-f]{2}")  # packages/aa/bb/<60 hex>/
 _SHARED_DEPTH = 3  # packages/aa/bb is shared by many files, so worth remembering; deeper ones are not
 
 
@@ -101,6 +103,13 @@ class Store:
             self._make_parents(path)
             os.rename(part, target)
 
+    def link(self, path: str, new: str) -> None:
+        """Give a file under web/ a second path, under which it stays when the first one goes."""
+        target = f"{self.web}/{new}"
+        with _as_storage_error(target), contextlib.suppress(FileExistsError):
+            self._make_parents(new)
+            os.link(f"{self.web}/{path}", target, follow_symlinks=False)
+
     def remove_file(self, path: str) -> None:
         """Unlink a file under web/, and the directories that it leaves empty."""
         with _as_storage_error(path):
@@ -123,6 +132,18 @@ class Store:
             below = os.path.relpath(top, self.web)
             for name in names:
                 yield f"{below}/{name}"
+
+    def old_layout(self) -> Iterator[tuple[str, str]]:
+        """(project, path) of the files in packages/<Python version>/<letter>/<project>/."""
+        for python in _directories(self.packages):
+            if _HASHED.fullmatch(os.path.basename(python)):
+                continue
+            for letter in _directories(python):
+                for project in _directories(letter):
+                    below = os.path.relpath(project, self.web)
+                    yield from (
+                        (os.path.basename(project), f"{below}/{name}") for name in os.listdir(project)
+                    )
 
     # Pages
 
@@ -300,6 +321,14 @@ def read_file(path: str) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     with open(descriptor, "rb") as file:
         return file.read()
+
+
+def _directories(path: str) -> list[str]:
+    try:
+        with os.scandir(path) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
 
 
 def _opener(path: str, flags: int) -> int:

@@ -41,13 +41,14 @@ class Tally:
             self.updated.append(work.name)
         self.files_added += len(work.parts)
         self.bytes_added += work.placed
-        self.files_removed += len(work.decision.drop)
+        self.files_removed += len(work.decision.drop) - len(work.moved)
 
     def plan(self, work: Work) -> None:
         """Add a project as a dry run sees it."""
         self.count(work, planned=True)
         if not work.broken:
             self.files_added += len(work.decision.fetch)
+            self.files_removed -= len(work.decision.moved)
             self.bytes_added += sum(blob.size for blob in work.decision.fetch if blob.size > 0)
 
     def summary(

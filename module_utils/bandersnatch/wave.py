@@ -201,9 +201,11 @@ class Waves:
         """Enter what came of a file."""
         work.waiting -= 1
         path = answer.path
-        if answer.outcome in {"kept", "fetched"}:
+        if answer.outcome in {"kept", "moved", "fetched"}:
             work.rows.append(Row(path, answer.digest, answer.size, True))
-            if answer.outcome == "fetched":
+            if answer.outcome == "moved":
+                work.moved.append((work.decision.moved[path], path))
+            elif answer.outcome == "fetched":
                 work.parts.append((answer.part, path))
                 work.placed += answer.size
                 if self._store.size_of(path) >= 0:
@@ -230,7 +232,7 @@ class Waves:
                     raise StorageError(answer.reason)
                 if answer.outcome == "unreachable":
                     self._silent.add(answer.name)
-                elif answer.outcome != "kept":
+                elif answer.outcome not in {"kept", "moved"}:
                     self._silent.clear()
                     self.answered = True
                 yield answer
@@ -247,7 +249,7 @@ class Waves:
 def _file_tasks(works: Iterable[Work]) -> Iterator[FileTask]:
     for work in works:
         for blob in work.decision.check:
-            yield FileTask(work.name, blob, check=True)
+            yield FileTask(work.name, blob, check=True, place=work.decision.moved.get(blob.path, ""))
         for blob in work.decision.fetch:
             yield FileTask(work.name, blob, check=False)
 

@@ -35,11 +35,15 @@ class PageTask(NamedTuple):
 
 
 class FileTask(NamedTuple):
-    """Bring a file to its part; with `check`, first look whether the file in place is right already."""
+    """Bring a file to its part; with `check`, first look whether the file in place is right already.
+
+    With `place`, it is to be looked for at that path under web/.
+    """
 
     name: str  # the project that it belongs to
     blob: Blob
     check: bool
+    place: str = ""
 
 
 class PageAnswer(NamedTuple):
@@ -59,7 +63,8 @@ class PageAnswer(NamedTuple):
 
 
 class FileAnswer(NamedTuple):
-    """`outcome`: kept (was right), fetched, bad (will not come), failed, unreachable, storage."""
+    """`outcome`: kept (was right), moved (is right at the other place), fetched, bad (will not come), failed,
+    unreachable, storage."""
 
     name: str  # the project
     path: str
@@ -163,11 +168,12 @@ class Worker:
     def _file(self, task: FileTask) -> FileAnswer:
         blob = task.blob
         if task.check:
-            found = self._right(blob)
+            path = task.place or blob.path
+            found = self._right(blob, path)
             if found:
-                return FileAnswer(
-                    task.name, blob.path, "kept", digest=found, size=self._store.size_of(blob.path)
-                )
+                outcome = "moved" if task.place else "kept"
+                size = self._store.size_of(path)
+                return FileAnswer(task.name, blob.path, outcome, digest=found, size=size)
         part = self._store.part(blob.digest, blob.path)
         got = self._client.download(self._urls(blob), part, blob.digest, blob.size)
         if blob.mtime > 0:
@@ -184,15 +190,15 @@ class Worker:
         mirrored = f"{other.rstrip('/')}/{quote(blob.path)}"
         return [mirrored] if self._config.download_mirror_no_fallback else [mirrored, blob.url]
 
-    def _right(self, blob: Blob) -> str:
-        """The digest of the file in place if it is the one that is wanted, else ''."""
-        if blob.digest and self._config.compare_method == "stat":
+    def _right(self, blob: Blob, path: str) -> str:
+        """The digest of the file at `path` if it is the one that is wanted, else ''."""
+        if blob.digest and self._config.compare_method == "stat" and path == blob.path:
             return blob.digest  # its size was compared already
         algorithm = blob.digest.partition(":")[0] or "sha256"
         digest = hashlib.new(algorithm)
         try:
             flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-            descriptor = os.open(f"{self._store.web}/{blob.path}", flags)
+            descriptor = os.open(f"{self._store.web}/{path}", flags)
         except OSError:
             return ""
         try:
