@@ -25,7 +25,7 @@ class Sizes(NamedTuple):
     root: int  # projects in the root index, nearly all of which a filter drops
 
 
-SMALL = Sizes(pages=2_000, files=300, latency=100, growth=(500, 2_000, 8_000), root=700_000)
+SMALL = Sizes(pages=2_000, files=300, latency=100, growth=(500, 1_500, 4_500), root=700_000)
 FULL = Sizes(pages=20_000, files=1_000, latency=1_000, growth=(1_000, 10_000, 100_000), root=700_000)
 
 
