@@ -1,0 +1,295 @@
+"""What the state remembers, which pages it calls due, and how it says that it cannot."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bandersnatch.errors import StorageError
+from bandersnatch.model import Listed
+from bandersnatch.state import Project, Row, State
+
+NOW, HORIZON = 1_000_000, 2_000_000
+TERMS: dict[str, object] = {"all": False, "fingerprint": "f", "now": NOW, "horizon": HORIZON}
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    opened = State(str(tmp_path / "state"))
+    yield opened
+    opened.close()
+
+
+def project(name: str = "six", **changes: object) -> Project:
+    """A project that is up to date with `listed()`."""
+    return Project(name, name, 5, 5, '"etag"', NOW + 1000, "f")._replace(**changes)  # type: ignore[arg-type]
+
+
+def listed(name: str = "six", serial: int | None = 5, wanted: bool = True) -> tuple[Listed, bool]:
+    return Listed(name, name, serial), wanted
+
+
+def due(state: State, **terms: object) -> list[str]:
+    found = state.due({**TERMS, **terms}, "", 100)
+    assert state.count_due({**TERMS, **terms}) == len(found)
+    return [one.name for one in found]
+
+
+def test_what_is_up_to_date_is_not_due(state: State) -> None:
+    state.replace_listed([listed()])
+    state.put_projects([project()])
+    assert due(state) == []
+    assert not state.anything_due(TERMS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"serial": 4, "listed_serial": 4},
+        {"fingerprint": "of other settings"},
+        {"fingerprint": ""},
+        {"next_check": NOW},
+        {"next_check": HORIZON + 1},
+        {"serial": None, "listed_serial": None},
+    ],
+    ids=["serial", "settings", "taken over", "its turn", "clock jumped back", "never had a serial"],
+)
+def test_what_differs_is_due(state: State, change: dict[str, object]) -> None:
+    state.replace_listed([listed()])
+    state.put_projects([project(**change)])
+    assert due(state) == ["six"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"serial": 6}, {"listed_serial": 4}], ids=["page is newer", "page is this"]
+)
+def test_a_page_that_the_root_index_has_caught_up_with_is_not_due(
+    state: State, change: dict[str, object]
+) -> None:
+    state.replace_listed([listed()])
+    state.put_projects([project(**change)])
+    assert due(state) == []
+
+
+def test_a_project_that_is_not_mirrored_is_due(state: State) -> None:
+    state.replace_listed([listed()])
+    (one,) = state.due(TERMS, "", 10)
+    assert (one.name, one.known, one.etag, one.listed_serial) == ("six", False, None, 5)
+
+
+def test_a_project_without_a_serial_is_always_due(state: State) -> None:
+    state.replace_listed([listed(serial=None)])
+    state.put_projects([project()])
+    assert due(state) == ["six"]
+    assert not state.serials_known()
+
+
+def test_with_all_every_wanted_project_is_due(state: State) -> None:
+    state.replace_listed([listed("a"), listed("b"), listed("c", wanted=False)])
+    state.put_projects([project("a"), project("b")])
+    assert due(state, all=True) == ["a", "b"]
+
+
+def test_a_failed_project_is_due_and_read_without_a_condition(state: State) -> None:
+    """Its page may be the one that we have, and its files wrong nevertheless."""
+    state.replace_listed([listed()])
+    state.put_projects([project()])
+    state.failed([("six", "why", NOW)])
+    assert state.anything_due(TERMS)
+    (one,) = state.due(TERMS, "", 10)
+    assert (one.known, one.etag) == (True, None)
+    state.mended(["six"])
+    assert due(state) == []
+
+
+def test_the_etag_counts_only_under_the_same_settings(state: State) -> None:
+    state.replace_listed([listed(serial=9)])
+    state.put_projects([project()])
+    assert state.due(TERMS, "", 10)[0].etag == '"etag"'
+    assert state.due({**TERMS, "fingerprint": "other"}, "", 10)[0].etag is None
+
+
+@pytest.mark.parametrize("change", [{"next_check": NOW}, {"next_check": HORIZON + 1}])
+def test_turns_are_noticed_without_news(state: State, change: dict[str, object]) -> None:
+    state.put_projects([project("a"), project("b", **change)])
+    assert state.anything_due(TERMS)
+
+
+def test_due_projects_come_in_portions(state: State) -> None:
+    state.replace_listed([listed(name) for name in "dbace"])
+    portions, after = [], ""
+    while found := state.due(TERMS, after, 2):
+        after = found[-1].name
+        portions.append([one.name for one in found])
+    assert portions == [["a", "b"], ["c", "d"], ["e"]]
+
+
+def test_a_name_that_is_listed_twice_counts_once(state: State) -> None:
+    state.replace_listed([listed(), (Listed("six", "Six", 7), True)])
+    assert due(state) == ["six"]
+
+
+def test_what_is_not_listed_or_not_wanted_is_gone(state: State) -> None:
+    state.replace_listed([listed("kept"), listed("blocked", wanted=False)])
+    state.put_projects([project(name) for name in ("kept", "blocked", "deleted")])
+    assert state.gone() == ["blocked", "deleted"]
+
+
+def test_a_page_that_has_not_changed_is_confirmed(state: State) -> None:
+    state.replace_listed([listed(serial=8)])
+    state.put_projects([project()])
+    state.confirm([(8, NOW + 500, "six")])
+    assert due(state) == []
+    assert due(state, now=NOW + 500) == ["six"]
+
+
+def test_a_doomed_project_that_comes_back_is_read_whole(state: State) -> None:
+    state.replace_listed([listed()])
+    state.put_projects([project()])
+    state.doom(["six"])
+    (one,) = state.due(TERMS, "", 10)
+    assert (one.known, one.etag) == (True, None)
+
+
+def test_files_have_one_owner(state: State) -> None:
+    state.put_files([("six", Row("p", "sha256:1", 3, True))])
+    assert state.files_of("six") == {"p": Row("p", "sha256:1", 3, True)}
+    assert state.owner("p") == "six"
+    state.put_files([("seven", Row("p", "", -1, False))])
+    assert state.files_of("six") == {}
+    state.drop_files(["p"])
+    assert state.owner("p") is None
+    assert not state.has_file("p")
+
+
+def test_a_dropped_project_leaves_nothing(state: State) -> None:
+    state.put_projects([project()])
+    state.put_files([("six", Row("p", "sha256:1", 3, True))])
+    state.failed([("six", "why", NOW)])
+    state.drop_project("six")
+    assert not state.has_project("six")
+    assert not state.has_file("p")
+    assert not state.anything_due(TERMS)
+
+
+def test_failures_of_projects_that_nobody_asks_for_are_forgotten(state: State) -> None:
+    state.replace_listed([listed("kept"), listed("blocked", wanted=False)])
+    state.put_projects([project("kept")])
+    state.failed([("kept", "a", 1), ("blocked", "b", 1), ("deleted", "c", 1)])
+    state.forget_unlisted_failures()
+    state.mended(["kept"])
+    assert not state.anything_due(TERMS)
+
+
+def test_what_was_begun_is_known_until_it_ends(state: State) -> None:
+    state.begin([("p", "six"), ("q", "six")])
+    state.begin([("p", "seven")])
+    state.ended(["q"])
+    assert state.begun() == [("p", "seven")]
+
+
+def test_projects_taken_over_are_told_from_those_read(state: State) -> None:
+    state.put_projects([project()])
+    assert state.all_read()
+    state.put_projects([project("old", fingerprint="")])
+    assert not state.all_read()
+
+
+def test_roots_come_by_name(state: State) -> None:
+    state.put_projects([project("b", display="B", serial=2), project("a", display="A", serial=None)])
+    assert list(state.roots()) == [("a", "A", None), ("b", "B", 2)]
+    assert state.highest_serial() == 2
+    assert state.count_projects() == 2
+
+
+def test_values_are_remembered_and_forgotten(state: State) -> None:
+    assert state.get("key") is None
+    state.put("key", "value")
+    assert state.get("key") == "value"
+    state.put("key", None)
+    assert state.get("key") is None
+
+
+def test_a_transaction_is_all_or_nothing(state: State) -> None:
+    def fail() -> None:
+        with state.transaction():
+            state.put("key", "value")
+            raise ZeroDivisionError
+
+    pytest.raises(ZeroDivisionError, fail)
+    assert state.get("key") is None
+
+
+def test_what_is_committed_survives_a_reopening(tmp_path: Path) -> None:
+    state = State(str(tmp_path / "state"))
+    with state.transaction():
+        state.put("key", "value")
+    state.close()
+    again = State(str(tmp_path / "state"))
+    assert again.get("key") == "value"
+    again.close()
+
+
+def test_a_dry_state_leaves_no_trace(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    State(str(path)).close()
+    before = path.read_bytes(), sorted(os.listdir(tmp_path))
+    dry = State(str(path), dry=True)
+    with dry.transaction():
+        dry.put_projects(project(f"p-{number}") for number in range(5000))
+    assert dry.count_projects() == 5000
+    dry.close()
+    assert (path.read_bytes(), sorted(os.listdir(tmp_path))) == before
+
+
+def test_a_dry_state_of_nothing_makes_no_file(tmp_path: Path) -> None:
+    dry = State(str(tmp_path / "state"), dry=True)
+    dry.put("key", "value")
+    dry.close()
+    assert not os.listdir(tmp_path)
+
+
+def test_another_version_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "state") as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(StorageError, match=r"version 99.*move it away"):
+        State(str(tmp_path / "state"))
+
+
+def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match="symbolic link"):
+        State(str(tmp_path / "state"))
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
+    (tmp_path / "state").write_bytes(b"no database" * 1000)
+    with pytest.raises(StorageError, match="Move the file away"):
+        State(str(tmp_path / "state"))
+
+
+def test_a_place_that_cannot_be_opened_is_said(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    with pytest.raises(StorageError, match="must be writable"):
+        State(str(tmp_path / "state"))
+
+
+def test_damage_that_shows_while_reading_on_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    state = State(str(path))
+    state.put_projects(project(f"project-{number:05}") for number in range(3000))
+    state.put_files((f"project-{number:05}", Row(f"p{number}", "d" * 70, 1, True)) for number in range(3000))
+    state.close()
+    data = bytearray(path.read_bytes())
+    page = 4096
+    for start in range(len(data) // 2 // page * page, len(data), page):
+        data[start : start + 64] = b"\xff" * 64
+    path.write_bytes(data)
+    damaged = State(str(path))
+    with pytest.raises(StorageError, match="Move the file away"):
+        assert [damaged.files_of(name) for name, _, _ in damaged.roots()] is None
+    damaged.close()
