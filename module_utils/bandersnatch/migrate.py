@@ -49,7 +49,7 @@ class Crontab(NamedTuple):
     """A crontab that runs the old program."""
 
     path: str
-    rest: str  # what stays of it; "" where nothing is left to run
+    rest: str | None  # what stays of it; None where nothing is left to run: then the file goes
     removed: list[str]
 
 
@@ -243,7 +243,7 @@ def _crontabs(options: Options) -> Iterator[Crontab]:
             text = os.fsdecode(Path(file).read_bytes())
             rest, removed = crontabs.without(text, options.directory, options.old_config)
             if removed:
-                yield Crontab(file, rest if file == path or crontabs.has_jobs(rest) else "", removed)
+                yield Crontab(file, rest if file == path or crontabs.has_jobs(rest) else None, removed)
 
 
 def _owner(name: str, dry_run: bool) -> pwd.struct_passwd | None:
@@ -288,7 +288,7 @@ def _carry_out(plan: Plan, options: Options, owner: pwd.struct_passwd | None) ->
 def _take_out(tables: Iterable[Crontab], directory: str) -> None:
     for one in tables:
         _copy(one.path, directory)
-        if one.rest:
+        if one.rest is not None:
             _write(one.path, os.fsencode(one.rest), os.stat(one.path))
         else:
             os.unlink(one.path)
