@@ -132,7 +132,7 @@ class Phases:
         source, bench = self._with_files(), self._bench
         self._baseline()
         count = max(1, source.shape.projects // 10)
-        serial = upstream.change(source.root, source.shape, count)
+        serial = upstream.change(source.root, source.shape, range(0, count * 10, 10))
 
         def run(who: Contender) -> Cost:
             directory = bench.mirror(who, "changed")
@@ -156,22 +156,32 @@ class Phases:
         return rows
 
     def memory(self) -> list[Row]:
-        """A root index of many projects, of which a filter keeps a handful; then a run without change."""
+        """A root index of many projects, of which a filter keeps a few; then no change, then one."""
         count, bench = self._sizes.root, self._bench
         every = min(_KEPT, count)
         source = bench.upstream(count, contents=False, every=every, copy="-root")
         kept = {upstream.normalized(upstream.display(n)) for n in range(every, count, every)}
-        rows: list[Row] = []
-        for phase in (f"root index of {count:,} projects", f"root index of {count:,}, nothing changed"):
-            again = bool(rows)
+        serial = source.serial
 
-            def run(who: Contender, again: bool = again) -> Cost:
-                directory = bench.place(who, "root") if again else bench.mirror(who, "root")
-                job = bench.job(source, directory, drop=_DROP)
-                return bench.run(who, job, source.serial, names=kept)
+        def first(who: Contender) -> Cost:
+            return run(who, bench.mirror(who, "root"))
 
-            rows += self._turns(phase, mirrors(bench.contenders), run)
-        return rows
+        def again(who: Contender) -> Cost:
+            return run(who, bench.place(who, "root"))
+
+        def changed(who: Contender) -> Cost:
+            directory = bench.mirror(who, "root-changed")
+            bench.copy(bench.place(who, "root"), directory)
+            return run(who, directory)
+
+        def run(who: Contender, directory: Path) -> Cost:
+            return bench.run(who, bench.job(source, directory, drop=_DROP), serial, names=kept)
+
+        who, phase = mirrors(bench.contenders), f"root index of {count:,} projects"
+        rows = self._turns(phase, who, first)
+        rows += self._turns(f"{phase}, nothing changed", who, again)
+        serial = upstream.change(source.root, source.shape, range(every, every + 1))
+        return rows + self._turns(f"{phase}, one changed", who, changed)
 
     # Parts of them
 

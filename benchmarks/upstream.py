@@ -79,9 +79,8 @@ def build(root: Path, shape: Shape) -> int:
     return _write_root(root, shape.projects, frozenset())
 
 
-def change(root: Path, shape: Shape, count: int) -> int:
-    """Give `count` projects, evenly spread, one more release; gives the new serial."""
-    numbers = range(0, shape.projects, max(1, shape.projects // count))[:count]
+def change(root: Path, shape: Shape, numbers: range) -> int:
+    """Give these projects one more release; gives the new serial."""
     _write_projects(root, shape, numbers, changed=True)
     return _write_root(root, shape.projects, frozenset(numbers))
 
@@ -125,9 +124,10 @@ def _write_root(root: Path, projects: int, changed: frozenset[int]) -> int:
 
     def lines() -> Iterator[str]:
         yield f'{{"meta":{{"_last-serial":{serial},"api-version":"1.4"}},"projects":['
-        for number in range(projects):
-            comma = "," if number else ""
+        comma = ""
+        for number in sorted(range(projects), key=lambda number: normalized(display(number))):
             yield f'{comma}{{"_last-serial":{_serial(number, number in changed)},"name":"{display(number)}"}}'
+            comma = ","
         yield "]}"
 
     target = root / "simple/index.v1_json"
