@@ -181,7 +181,7 @@ class Store:
         with _as_storage_error(target):
             if self._hash_index:
                 self._make(os.path.dirname(target))
-            elif len(name) == 1 and _holds_directories(target):  # of hash-index, which was on before
+            elif len(name) == 1 and _pages_in(target):  # of hash-index, which was on before
                 _replace_files(staged, target)
                 return
             try:
@@ -218,15 +218,14 @@ class Store:
                 if not entry.is_dir(follow_symlinks=False):
                     continue
                 if len(entry.name) == 1:  # it may hold pages, be one, or after a change of hash-index both
-                    with os.scandir(entry.path) as below:
-                        yield from ((e.path, e.name) for e in below if e.is_dir(follow_symlinks=False))
+                    yield from _pages_in(entry.path)
                 if len(entry.name) > 1 or _has_page(entry.path):
                     yield entry.path, entry.name
 
     def remove_stray(self, directory: str) -> None:
         """Take away a page directory, in one step unless it holds those of other projects, too."""
         above, name = os.path.split(directory)
-        if len(name) == 1 and above == self.simple and _holds_directories(directory):
+        if len(name) == 1 and above == self.simple and _pages_in(directory):
             for page in (PAGE_JSON, PAGE_HTML):
                 self.discard(os.path.relpath(f"{directory}/{page}", self.web))
         elif self._take_away(directory) and above != self.simple:
@@ -324,10 +323,12 @@ def read_file(path: str) -> bytes:
 
 
 def _directories(path: str) -> list[str]:
+    if os.path.islink(path):
+        return []
     try:
         with os.scandir(path) as entries:
             return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
@@ -374,14 +375,14 @@ def _replace_files(staged: str, target: str) -> None:
     os.rmdir(staged)
 
 
-def _holds_directories(directory: str) -> bool:
-    if os.path.islink(directory):
-        return False
-    try:
-        with os.scandir(directory) as entries:
-            return any(entry.is_dir(follow_symlinks=False) for entry in entries)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+def _pages_in(letter: str) -> list[tuple[str, str]]:
+    """(directory, its name) of the pages in a directory of hash-index: their names begin with its letter.
+
+    What else there is belongs to a page with that name: bandersnatch had a directory `versions` there.
+    """
+    initial = os.path.basename(letter).lower()
+    found = ((path, os.path.basename(path)) for path in _directories(letter))
+    return [(path, name) for path, name in found if name[0].lower() == initial]
 
 
 def _has_page(directory: str) -> bool:

@@ -27,6 +27,7 @@ ENGINE_NAMES = {
     "progress.json",
     "tmp",
     "lost+found",
+    "before-migration",
 }
 PAGE_FILES = {"index.html", "index.v1_json", "index.html.gz", "index.v1_json.gz"}
 
