@@ -22,6 +22,7 @@ from .errors import StorageError
 PAGE_JSON = "index.v1_json"
 PAGE_HTML = "index.html"
 _HASHED = re.compile(r"[0-9a-f]{2}")  # packages/aa/bb/<60 hex>/
+_WORTH_KEEPING = 8 << 20  # bytes of a part: a link that is slow or breaks often must not begin anew each time
 _SHARED_DEPTH = 3  # packages/aa/bb is shared by many files, so worth remembering; deeper ones are not
 
 
@@ -59,9 +60,17 @@ class Store:
             for path in (self.staged, self._interim, self._json):
                 os.mkdir(path, 0o755)
 
-    def finish(self) -> None:
-        """Leave no temporary files behind."""
+    def finish(self, failed: bool) -> None:
+        """Leave no temporary files behind; of a run that failed only the long parts of files."""
         with _as_storage_error(self.directory):
+            if failed and os.path.isdir(self.parts):
+                _delete(self.staged)
+                for name in os.listdir(self.parts):
+                    path = f"{self.parts}/{name}"
+                    if os.lstat(path).st_size < _WORTH_KEEPING:
+                        _delete(path)
+                if os.listdir(self.parts):
+                    return
             _delete(f"{self.directory}/tmp")
 
     def free(self) -> int:
@@ -135,15 +144,16 @@ class Store:
 
     def old_layout(self) -> Iterator[tuple[str, str]]:
         """(project, path) of the files in packages/<Python version>/<letter>/<project>/."""
-        for python in _directories(self.packages):
-            if _HASHED.fullmatch(os.path.basename(python)):
-                continue
-            for letter in _directories(python):
-                for project in _directories(letter):
-                    below = os.path.relpath(project, self.web)
-                    yield from (
-                        (os.path.basename(project), f"{below}/{name}") for name in os.listdir(project)
-                    )
+        with _as_storage_error(self.packages):
+            for python in _directories(self.packages):
+                if _HASHED.fullmatch(os.path.basename(python)):
+                    continue
+                for letter in _directories(python):
+                    for project in _directories(letter):
+                        below = os.path.relpath(project, self.web)
+                        yield from (
+                            (os.path.basename(project), f"{below}/{name}") for name in os.listdir(project)
+                        )
 
     # Pages
 

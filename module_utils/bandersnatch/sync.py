@@ -44,15 +44,15 @@ def mirror(config: Config, options: Options, progress: Progress) -> Summary:
     project that fails is in the summary.
     """
     os.umask(0o022)  # nginx reads what we write
-    store = Store(config.directory, config.hash_index)
+    store, tally = Store(config.directory, config.hash_index), Tally(progress)
     if not options.dry_run:
         store.create()
     with (
         _locked(config, options.dry_run) as held,
         interrupt.noticed() as stop,
-        _prepared(store, options, stop),
+        _prepared(store, options, stop, tally),
     ):
-        run = _Run(config, options, progress, store, held, stop)
+        run = _Run(config, options, progress, tally, store, held, stop)
         try:
             return run.run()
         finally:
@@ -71,17 +71,21 @@ def _locked(config: Config, dry: bool) -> Iterator[int | None]:
 
 
 @contextlib.contextmanager
-def _prepared(store: Store, options: Options, stop: interrupt.Stop) -> Iterator[None]:
+def _prepared(store: Store, options: Options, stop: interrupt.Stop, tally: Tally) -> Iterator[None]:
     """The directories; afterwards no temporary files, but an interrupted run leaves its parts to the next."""
     if options.dry_run:
         yield
         return
     store.prepare()
+    silent = False
     try:
         yield
+    except UnreachableError:
+        silent = True
+        raise
     finally:
         if not stop.is_set():
-            store.finish()
+            store.finish(failed=silent or bool(tally.failures))
 
 
 def _short(text: str) -> str:
@@ -94,6 +98,7 @@ class _Run:
         config: Config,
         options: Options,
         progress: Progress,
+        tally: Tally,
         store: Store,
         held: int | None,
         stop: interrupt.Stop,
@@ -115,7 +120,7 @@ class _Run:
             attempts=_ATTEMPTS,
             logins=tuple(url for url in (config.master, config.download_mirror) if url),
         )
-        self._tally = Tally(progress)
+        self._tally = tally
         self._committer = Committer(config, store, self._state, self._fingerprint, self._now)
         self._waves = Waves(
             Parts(config, store, self._state, self._committer, progress, self._tally),

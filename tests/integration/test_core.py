@@ -255,6 +255,23 @@ def test_a_dry_run_of_somebody_elses_directory_writes_nothing(upstream: Simulato
     assert tree(mirror.directory) == before
 
 
+def test_a_long_file_that_breaks_off_is_gone_on_with_in_the_next_run(
+    upstream: Simulator, mirror: Mirror
+) -> None:
+    small(upstream, 1)
+    upstream.add_project("long")
+    upstream.add_file("long", "long-1.0.tar.gz", "1.0", size=20_000_000)
+    path = "/packages/.*/long-1.0.tar.gz"
+    upstream.fault(faults.truncated(path, count=1), faults.busy(path, retry_after="100000"))
+    mirror.sync(expect=3)
+    mirror.assert_holds(finished=False)
+    upstream.heal()
+    done = mirror.sync()
+    (again,) = [request for request in done.asked("/packages/") if "long" in request.path]
+    assert again.status == 206
+    mirror.assert_equal()
+
+
 def test_what_no_page_links_goes_though_another_project_fails(upstream: Simulator, mirror: Mirror) -> None:
     small(upstream, 3)
     mirror.sync()

@@ -65,7 +65,22 @@ def test_nothing_temporary_is_left_at_the_end(store: Store) -> None:
     part(store)
     store.stage("six", OLD)
     store.stage_json("six", b"{}")
-    store.finish()
+    store.finish(failed=False)
+    assert sorted(os.listdir(store.directory)) == ["web"]
+
+
+def test_a_failed_run_leaves_long_parts_to_the_next(store: Store) -> None:
+    part(store)
+    store.stage("six", OLD)
+    store.finish(failed=True)
+    assert sorted(os.listdir(store.directory)) == ["web"]
+    store.prepare()
+    long = Path(part(store, bytes(16 << 20)))
+    Path(store.part("sha256:2", PATH)).write_bytes(b"short")
+    store.finish(failed=True)
+    assert [path for path in Path(store.directory, "tmp").rglob("*") if path.is_file()] == [long]
+    store.prepare()
+    store.finish(failed=False)
     assert sorted(os.listdir(store.directory)) == ["web"]
 
 
