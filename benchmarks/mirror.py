@@ -9,7 +9,6 @@ benchmarks/mirror.py --phase full --projects 50 --repeat 1
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import subprocess
 import sys
@@ -28,13 +27,16 @@ NAMES = ("metadata", "full", "latency", "nothing", "check", "resume", "increment
 def main() -> None:
     """Find the contenders, run the phases, print the table."""
     arguments = _arguments()
-    load = os.getloadavg()[0]
+    command = shlex.join(["benchmarks/mirror.py", *sys.argv[1:]])
+    circumstances = table.where(arguments.directory or Path(tempfile.gettempdir()), command)
     _peer(arguments.peer, arguments.make_peer)
     found, missing = contenders.find(arguments.peer)
     wanted = list(arguments.phase or NAMES)
     if "latency" in wanted and not webserver.ECHO.exists():
         wanted.remove("latency")
         missing.append("the phase latency is left out: apt-get install libnginx-mod-http-echo")
+    if "without a journal" in circumstances:
+        missing.append("file creation is slow for minutes after deletions here: see benchmarks/README.md")
     for sentence in missing:
         print(sentence)
     with tempfile.TemporaryDirectory(prefix="bandersnatch-bench-", dir=arguments.directory) as name:
@@ -44,8 +46,7 @@ def main() -> None:
         for phase in NAMES:
             if phase in wanted:
                 rows += phases[phase]()
-    command = shlex.join(["benchmarks/mirror.py", *sys.argv[1:]])
-    text = table.table(rows, found, arguments.repeat, load, command)
+    text = table.table(rows, found, arguments.repeat, circumstances)
     print(f"\n{text}", end="")
     if arguments.output:
         arguments.output.write_text(text)

@@ -23,9 +23,10 @@ _GROWTH = """
 |---|--:|--:|--:|--:|"""
 
 
-def table(rows: Sequence[Row], who: Sequence[Contender], repeat: int, load: float, command: str) -> str:
-    """All of it; `load` is the load average when the benchmark began."""
-    lines = [_where(who, repeat, load, command)]
+def table(rows: Sequence[Row], who: Sequence[Contender], repeat: int, circumstances: str) -> str:
+    """All of it; `circumstances` are those of `where`."""
+    programs = ", ".join(f"{one.name} ({one.version})" for one in who)
+    lines = [f"{circumstances}; median of {repeat}; {programs}; {_nginx()} on loopback."]
     grown = [row for row in rows if row.projects]
     compared = [row for row in rows if not row.projects]
     if compared:
@@ -58,16 +59,23 @@ def _ratios(cost: Cost, ours: Cost) -> str:
     return f"{cost.wall / ours.wall:.2f} | {cost.cpu / ours.cpu:.2f}"
 
 
-def _where(who: Sequence[Contender], repeat: int, load: float, command: str) -> str:
+def where(directory: Path, command: str) -> str:
+    """Command, date, machine, as the benchmark begins; `directory` is where it works."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    programs = ", ".join(f"{one.name} ({one.version})" for one in who)
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     return (
-        f"`{command}`, {now}, commit {_commit()}: median of {repeat}. "
-        f"{os.cpu_count()} CPUs ({_processor()}), "
-        f"{memory:.0f} GiB, Linux {platform.release()}, load average {load:.1f} at the start; "
-        f"{programs}; {_nginx()} on loopback."
+        f"`{command}`, {now}, commit {_commit()}; {os.cpu_count()} CPUs ({_processor()}), {memory:.0f} GiB, "
+        f"{volume(directory)}, Linux {platform.release()}, load average {os.getloadavg()[0]:.1f} at the start"
     )
+
+
+def volume(directory: Path) -> str:
+    """The kind of file system that a directory is on; of ext4, whether it lacks a journal."""
+    command = ["findmnt", "--noheadings", "--output", "FSTYPE,SOURCE", "--target", str(directory)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    kind, _, source = done.stdout.strip().partition(" ")
+    journals = Path("/proc/fs/jbd2").glob(f"{Path(source.strip()).name}-*")
+    return f"{kind} without a journal" if kind == "ext4" and not any(journals) else kind
 
 
 def _processor() -> str:
