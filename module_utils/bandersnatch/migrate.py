@@ -8,6 +8,7 @@ file that the old program is known by is moved last, so that an interrupted migr
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import itertools
 import os
 import pwd
@@ -106,7 +107,7 @@ def migrate(options: Options, dry_run: bool) -> Plan:
     owner = _owner(options.owner, dry_run)
     try:
         with _alone(directory, program, dry_run):
-            plan = _plan(options, program, owner)
+            plan = _plan(options, program, owner, dry_run)
             if not dry_run:
                 _carry_out(plan, options, owner)
     except OSError as error:
@@ -171,7 +172,7 @@ def _alone(directory: str, program: str, dry_run: bool) -> Iterator[None]:
 # What is to be done
 
 
-def _plan(options: Options, program: str, owner: pwd.struct_passwd | None) -> Plan:
+def _plan(options: Options, program: str, owner: pwd.struct_passwd | None, dry_run: bool) -> Plan:
     directory = options.directory
     for name in (ASIDE, "web", "web/simple", "web/packages"):
         if os.path.islink(f"{directory}/{name}"):
@@ -180,7 +181,8 @@ def _plan(options: Options, program: str, owner: pwd.struct_passwd | None) -> Pl
             )
     old = _text(options.old_config)
     ported = port(old, directory, options.master)
-    _check(ported.text)
+    if not dry_run or importlib.util.find_spec("packaging"):  # a host that has not been provisioned yet
+        _check(ported.text)
     renamed, strays = _pages(Store(Path(directory)))
     names = _DEAD + (() if ported.json else _JSON) + _STATUS
     return Plan(

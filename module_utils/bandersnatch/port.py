@@ -78,7 +78,9 @@ def port(old: str | None, directory: str, master: str = "") -> Ported:
             elif key and key.name not in _FIXED:
                 kept[key.name] = value.strip()
     _port_plugins(values, dropped)
-    lines = _lines({**values, "mirror": {"master": master, **values["mirror"]}}, dropped)
+    lines = _lines(
+        {**values, "mirror": {"directory": directory, "master": master, **values["mirror"]}}, dropped
+    )
     return Ported("\n".join(lines) + "\n", values, tuple(dropped))
 
 

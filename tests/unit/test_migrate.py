@@ -360,6 +360,14 @@ def test_the_mirror_is_handed_to_its_new_user(old: Old) -> None:
     assert old.conf.stat().st_uid == 0
 
 
+def test_looking_needs_nothing_that_provisioning_brings(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+    old.bandersnatch("[plugins]\nenabled = latest_release\n[latest_release]\nkeep = 2\n")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert old.look().program == "bandersnatch"
+    with pytest.raises(ConfigError, match="python3-packaging"):
+        old.migrate()
+
+
 def test_a_user_that_is_not_there_yet_is_no_error_when_looking(old: Old) -> None:
     old.bandersnatch()
     old.options = old.options._replace(owner="no-such-user")

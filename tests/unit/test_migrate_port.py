@@ -191,8 +191,8 @@ def test_a_mirror_without_a_config_gets_one() -> None:
     new = port(None, HERE, "https://pip.example.org/simple/")
     assert new.text.splitlines()[-3:] == [
         "[mirror]",
-        "master = https://pip.example.org/simple/",
         f"directory = {HERE}",
+        "master = https://pip.example.org/simple/",
     ]
 
 
