@@ -1,19 +1,15 @@
 """What is mirrored, at which serial and ETag: an SQLite database, `<directory>/state`.
 
 It says only what the disk holds: a row is written after its page and files are in place, and deleted after
-they are gone. Losing it costs a full check, never data. A rollback journal, not a write-ahead log: the log's
-shared memory ends a process with SIGBUS when the volume is full.
+they are gone. Losing it costs a full check, never data.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from .errors import StorageError
+from .database import Database
 from .model import Listed
 
 _SCHEMA = """
@@ -31,7 +27,6 @@ CREATE TABLE failure (name TEXT PRIMARY KEY, reason TEXT, since INTEGER) WITHOUT
 -- files and new pages (paths under web/) that are being put in place: what a killed run may have left there
 CREATE TABLE begun (path TEXT PRIMARY KEY, project TEXT) WITHOUT ROWID;
 """
-_VERSION = 2
 
 # A page is read when upstream says something new of it, when it failed before, when the settings that shape
 # pages changed, when its turn for a re-read has come (or the clock jumped), or when the index has no serials.
@@ -75,58 +70,13 @@ class Project(NamedTuple):
     fingerprint: str
 
 
-class State:
+class State(Database):
     """The database of one run. Every method raises StorageError where SQLite cannot do it."""
 
-    def __init__(self, path: str, dry: bool = False) -> None:
-        """With `dry`, nothing reaches the disk: all is one transaction, which `close` rolls back."""
-        self._path = path
-        self._dry = dry
-        if os.path.islink(path):
-            raise StorageError(f"{path} is a symbolic link, which is not followed: move it away")
-        if dry and not os.path.exists(path):
-            path = ":memory:"
-        with self._guarded():
-            self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-            self._db.execute(f"PRAGMA journal_mode = {'MEMORY' if dry else 'TRUNCATE'}")
-            if dry:
-                self._db.execute("PRAGMA cache_spill = OFF")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA temp_store = MEMORY")
-            self._db.execute("PRAGMA cache_size = -32000")
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-            elif version != _VERSION:
-                raise StorageError(
-                    f"{path} is of version {version}, this program writes {_VERSION}: "
-                    "move it away, the next run then checks everything"
-                )
-            if dry:
-                self._db.execute("BEGIN")
-
-    def close(self) -> None:
-        """Close the database."""
-        if self._dry:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-        self._db.close()
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All of the block, or nothing of it."""
-        if self._dry:
-            yield
-            return
-        with self._guarded():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+    SCHEMA = _SCHEMA
+    VERSION = 2
+    CACHE_KIB = 32_000
+    WITHOUT_IT = "the next run then checks everything and fetches only what is missing"
 
     # Meta
 
@@ -297,35 +247,3 @@ class State:
     def forget_unlisted_failures(self) -> None:
         """Forget failures of projects that nobody asks for any more."""
         self._query("DELETE FROM failure WHERE name NOT IN (SELECT name FROM listed WHERE wanted)")
-
-    def _query(self, text: str, values: Sequence[object] = ()) -> None:
-        with self._guarded():
-            self._db.execute(text, values)
-
-    def _rows(self, text: str, values: Sequence[object] | dict[str, object] = ()) -> list[Any]:
-        with self._guarded():  # reading on may fail, too
-            return self._db.execute(text, values).fetchall()
-
-    def _value(self, text: str, values: Sequence[object] | dict[str, object] = ()) -> Any:
-        """The first column of the first row, or None."""
-        with self._guarded():
-            row = self._db.execute(text, values).fetchone()
-            return None if row is None else row[0]
-
-    @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StorageError(f"{self._path}: {error}. {_remedy(error)}") from error
-
-
-def _remedy(error: sqlite3.Error) -> str:
-    text = str(error)
-    if "full" in text:
-        return "Make room on the volume, then run again."
-    if "readonly" in text or "unable to open" in text or "disk I/O" in text:
-        return "The file and its directory must be writable for the user that runs the mirror."
-    if "locked" in text:
-        return "Another program reads or writes it: end that, then run again."
-    return "Move the file away: the next run then checks everything and fetches only what is missing."

@@ -1,17 +1,14 @@
 """What the access logs said so far: an SQLite database, `<directory>/stats.sqlite`.
 
 Counts and how far a log was read are written in one transaction, so that a run killed at any moment counts
-no line twice and misses none. A rollback journal, not a write-ahead log: the log's shared memory ends a
-process with SIGBUS when the volume is full.
+no line twice and misses none.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import secrets
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
@@ -20,7 +17,7 @@ from typing import NamedTuple
 
 from . import accesslog, releasefile, useragent
 from .accesslog import PAIR_BITS, PAIR_MASK
-from .errors import StorageError
+from .database import Database
 from .logsource import Found, Stream, digest
 from .releasefile import Release
 from .useragent import Agent
@@ -47,7 +44,6 @@ CREATE TABLE day (day INTEGER PRIMARY KEY, count INTEGER, stale INTEGER, ours IN
 -- clients that fetched a file in parts, as keyed digests, for a month
 CREATE TABLE part (day INTEGER, client BLOB, PRIMARY KEY (day, client)) WITHOUT ROWID;
 """
-_VERSION = 1
 _ADD_DOWNLOADS = """INSERT INTO download VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET count = count + excluded.count"""
 _ADD_FACET = "INSERT INTO facet VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
@@ -78,61 +74,40 @@ class Fetched(NamedTuple):
     agents: list[tuple[str, Agent, int]]
 
 
-class StatsStore:
+class StatsStore(Database):
     """The database of one run. Every method raises StorageError where SQLite cannot do it."""
+
+    SCHEMA = _SCHEMA
+    VERSION = 1
+    CACHE_KIB = 64_000
+    WITHOUT_IT = "counting then starts anew with the logs that are still there"
 
     def __init__(self, path: str, *, fold_agents: bool = False, dry: bool = False) -> None:
         """With `dry`, nothing reaches the disk: all is one transaction, which `close` rolls back."""
-        self._path = path
+        super().__init__(path, dry)
         self._fold = fold_agents
-        self._dry = dry
         self._forget_words()
-        with self._guarded():
-            target = ":memory:" if dry and not (os.path.exists(path) and os.path.getsize(path)) else path
-            self._db = sqlite3.connect(target, timeout=30, isolation_level=None)
-            self._db.execute(f"PRAGMA journal_mode = {'MEMORY' if dry else 'TRUNCATE'}")
-            self._db.execute(f"PRAGMA cache_spill = {'OFF' if dry else 'ON'}")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA cache_size = -64000")
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-            elif version != _VERSION:
-                raise StorageError(
-                    f"{path} is of version {version}, this program writes {_VERSION}: move it away, "
-                    "counting then starts anew with the logs that are still there"
-                )
-            if dry:
-                self._db.execute("BEGIN")
         self._salt = self._make_salt()
-
-    def close(self) -> None:
-        """Close the database."""
-        if self._dry:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-        self._db.close()
 
     # How far logs are read
 
     def is_unchanged(self, found: Found) -> bool:
         """Whether this file was read to its end and is as it was then."""
-        row = self._query("SELECT size, mtime_ns FROM log WHERE key = ?", (found.key,)).fetchone()
-        return row is not None and tuple(row) == (found.size, found.mtime_ns)
+        terms = (found.key, found.size, found.mtime_ns)
+        return self._value("SELECT 1 FROM log WHERE key = ? AND size = ? AND mtime_ns = ?", terms) is not None
 
     def stream_of(self, key: str) -> Stream | None:
         """The log that the file with this device and inode was."""
         text = "SELECT stream.* FROM stream JOIN log ON log.stream = stream.number WHERE key = ?"
-        row = self._query(text, (key,)).fetchone()
-        return None if row is None else Stream(*row)
+        return next((Stream(*row) for row in self._rows(text, (key,))), None)
 
     def streams_like(self, head: bytes) -> list[Stream]:
         """The logs that begin like `head`, those that more is known of first."""
         text = "SELECT DISTINCT head_length FROM stream WHERE head_length <= ? ORDER BY head_length DESC"
         found = []
-        for (length,) in self._query(text, (len(head),)).fetchall():
+        for (length,) in self._rows(text, (len(head),)):
             terms = (length, digest(head[:length]))
-            rows = self._query(
+            rows = self._rows(
                 "SELECT * FROM stream WHERE head_length = ? AND head = ? ORDER BY number", terms
             )
             found += [Stream(*row) for row in rows]
@@ -154,7 +129,7 @@ class StatsStore:
         `tally` is in our `words`; `head` is the log's beginning as far as it tells it from others; `done`:
         the file is read to its end. Gives the log, and how many downloads were added.
         """
-        with self._transaction():
+        with self.transaction():
             self._look_at_words()
             number = self._place(found, stream, position, head, done)
             added = 0
@@ -242,14 +217,14 @@ class StatsStore:
     def forget_parts(self, last: date) -> None:
         """Forget who fetched in parts longer than a month before the `last` day."""
         oldest = last.toordinal() - PARTS_KEPT_DAYS
-        if self._query("SELECT EXISTS (SELECT 1 FROM part WHERE day < ?)", (oldest,)).fetchone()[0]:
+        if self._value("SELECT EXISTS (SELECT 1 FROM part WHERE day < ?)", (oldest,)):
             self._query("DELETE FROM part WHERE day < ?", (oldest,))
 
     # Reading
 
     def days(self) -> list[Day]:
         """Every day with downloads, in order."""
-        rows = self._query("SELECT day, count, stale, ours FROM day ORDER BY day")
+        rows = self._rows("SELECT day, count, stale, ours FROM day ORDER BY day")
         return [
             Day(date.fromordinal(day), count, bool(stale), bool(ours)) for day, count, stale, ours in rows
         ]
@@ -263,16 +238,16 @@ class StatsStore:
         ordinal = day.toordinal()
         text = """SELECT number, project, version, filename FROM release
             WHERE number IN (SELECT release FROM download WHERE day = ?)"""
-        releases = [(Release(*row[1:]), row[0]) for row in self._query(text, (ordinal,))]
+        releases = [(Release(*row[1:]), row[0]) for row in self._rows(text, (ordinal,))]
         text = """SELECT text, installer, python, system, count FROM download
             JOIN agent ON agent.number = download.agent WHERE day = ? AND release = ?"""
         for release, number in sorted(releases, key=lambda one: (one[0].project, one[0].filename)):
-            rows = self._query(text, (ordinal, number)).fetchall()
+            rows = self._rows(text, (ordinal, number))
             yield Fetched(release, [(row[0], Agent(*row[1:4]), row[4]) for row in rows])
 
     def sums(self, kind: str, first: date, last: date, limit: int) -> list[tuple[str, int]]:
         """The `limit` biggest values of a kind (project, installer, python, system) in these days."""
-        rows = self._query(
+        rows = self._rows(
             """SELECT value, SUM(count) AS n FROM facet WHERE day BETWEEN ? AND ? AND kind = ?
             GROUP BY value ORDER BY n DESC, value LIMIT ?""",
             (first.toordinal(), last.toordinal(), kind, limit),
@@ -283,45 +258,18 @@ class StatsStore:
 
     def _make_salt(self) -> bytes:
         """A secret of this database, without which a digest of a client's address could be guessed."""
-        row = self._query("SELECT value FROM meta WHERE key = 'salt'").fetchone()
-        if row is None:
-            row = (secrets.token_bytes(32),)
-            self._query("INSERT INTO meta VALUES ('salt', ?)", row)
-        return bytes(row[0])
+        salt = self._value("SELECT value FROM meta WHERE key = 'salt'")
+        if salt is None:
+            salt = secrets.token_bytes(32)
+            self._query("INSERT INTO meta VALUES ('salt', ?)", (salt,))
+        return bytes(salt)
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._guarded():
-            if self._dry:
-                yield
-                return
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                self._forget_words()  # their numbers are undone
-                with contextlib.suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
-                raise
-
-    def _query(self, text: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
-        with self._guarded():
-            return self._db.execute(text, values)
-
-    @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """All of the block, or nothing of it."""
         try:
-            yield
-        except sqlite3.Error as error:
-            raise StorageError(f"{self._path}: {error}. {_remedy(str(error))}") from error
-
-
-def _remedy(reason: str) -> str:
-    if "full" in reason:
-        return "Make room on the volume, then run again."
-    if "readonly" in reason or "unable to open" in reason or "disk I/O" in reason:
-        return "The file and its directory must be writable for the user that runs update-stats."
-    if "locked" in reason:
-        return "Another program reads or writes it: end that, then run again."
-    return "Move the file away: counting then starts anew with the logs that are still there."
+            with super().transaction():
+                yield
+        except BaseException:
+            self._forget_words()  # their numbers are undone
+            raise

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -211,72 +209,6 @@ def test_values_are_remembered_and_forgotten(state: State) -> None:
     assert state.get("key") == "value"
     state.put("key", None)
     assert state.get("key") is None
-
-
-def test_a_transaction_is_all_or_nothing(state: State) -> None:
-    def fail() -> None:
-        with state.transaction():
-            state.put("key", "value")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    assert state.get("key") is None
-
-
-def test_what_is_committed_survives_a_reopening(tmp_path: Path) -> None:
-    state = State(str(tmp_path / "state"))
-    with state.transaction():
-        state.put("key", "value")
-    state.close()
-    again = State(str(tmp_path / "state"))
-    assert again.get("key") == "value"
-    again.close()
-
-
-def test_a_dry_state_leaves_no_trace(tmp_path: Path) -> None:
-    path = tmp_path / "state"
-    State(str(path)).close()
-    before = path.read_bytes(), sorted(os.listdir(tmp_path))
-    dry = State(str(path), dry=True)
-    with dry.transaction():
-        dry.put_projects(project(f"p-{number}") for number in range(5000))
-    assert dry.count_projects() == 5000
-    dry.close()
-    assert (path.read_bytes(), sorted(os.listdir(tmp_path))) == before
-
-
-def test_a_dry_state_of_nothing_makes_no_file(tmp_path: Path) -> None:
-    dry = State(str(tmp_path / "state"), dry=True)
-    dry.put("key", "value")
-    dry.close()
-    assert not os.listdir(tmp_path)
-
-
-def test_another_version_is_refused(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "state") as database:
-        database.execute("PRAGMA user_version = 99")
-    with pytest.raises(StorageError, match=r"version 99.*move it away"):
-        State(str(tmp_path / "state"))
-
-
-def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "state").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(StorageError, match="symbolic link"):
-        State(str(tmp_path / "state"))
-    assert not (tmp_path / "elsewhere").exists()
-
-
-def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
-    (tmp_path / "state").write_bytes(b"no database" * 1000)
-    with pytest.raises(StorageError, match="Move the file away"):
-        State(str(tmp_path / "state"))
-
-
-def test_a_place_that_cannot_be_opened_is_said(tmp_path: Path) -> None:
-    (tmp_path / "state").mkdir()
-    with pytest.raises(StorageError, match="must be writable"):
-        State(str(tmp_path / "state"))
 
 
 def test_damage_that_shows_while_reading_on_is_said(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from bandersnatch.accesslog import Tally
-from bandersnatch.errors import StorageError
 from bandersnatch.logsource import Found, Stream, digest
 from bandersnatch.stats_store import Day, StatsStore
 
@@ -151,22 +149,6 @@ def test_a_dry_run_leaves_no_trace(tmp_path: Path, exists: bool) -> None:
     assert sum(counts(dry).values()) == 1 + exists
     dry.close()
     assert [(entry.name, entry.read_bytes()) for entry in sorted(tmp_path.iterdir())] == before
-
-
-def test_a_file_that_is_no_database_is_named_with_the_remedy(tmp_path: Path) -> None:
-    path = tmp_path / "stats.sqlite"
-    path.write_bytes(b"no database at all" * 100)
-    with pytest.raises(StorageError, match=r"stats\.sqlite: file is not a database\. Move the file away"):
-        StatsStore(str(path))
-
-
-def test_a_database_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "stats.sqlite"
-    with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 99")
-    database.close()
-    with pytest.raises(StorageError, match="is of version 99"):
-        StatsStore(str(path))
 
 
 def test_caches_that_are_full_are_emptied_and_counts_stay_right(
