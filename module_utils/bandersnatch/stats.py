@@ -157,7 +157,7 @@ class _Run:
             except FileNotFoundError:
                 continue  # rotated away since; its new name is for the next run
             except logsource.DamagedError as error:
-                age = now.timestamp() * 1e9 - one.mtime_ns
+                age = abs(now.timestamp() * 1e9 - one.mtime_ns)  # of a time to come: a clock jumped
                 if not (error.cut and age < _FRESH_NS):  # else it is being compressed just now
                     self._problems.append(f"{one.path}: {error}")
             except OSError as error:

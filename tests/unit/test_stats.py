@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gzip
 import json
+import os
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -148,8 +149,18 @@ def test_the_summary_is_plain_data(config: Config, log: Path) -> None:
     assert told["days_written"] == ["2026-11-23"]
 
 
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_log_that_stays_cut_is_a_problem(config: Config, log: Path, hours: int) -> None:
+    packed = log.with_name("access.log.1.gz")
+    packed.write_bytes(gzip.compress(log.read_bytes())[:-9])
+    os.utime(packed, (NOW.timestamp() + hours * 3600,) * 2)
+    done = update_stats(config, now=NOW)
+    assert done.problems == (f"{packed}: ends in the middle of its compressed data",)
+
+
 def test_a_hostile_log_name_stays_on_one_line(config: Config, log: Path) -> None:
-    log.with_name("access.log.\n\x1b[31mx").write_bytes(gzip.compress(GOOD * 9)[:-20] + b"\0" * 20)
+    packed = gzip.compress(GOOD * 9)
+    log.with_name("access.log.\n\x1b[31mx").write_bytes(packed[:40] + b"\0\0\0\0" + packed[44:])
     done = update_stats(config, now=NOW)
     assert len(done.problems) == 1
     assert done.problems[0].isprintable()
