@@ -149,8 +149,8 @@ KEYS = (
         "proxy",
         values.url(values.proxy_url),
         "",
-        "The HTTP proxy to use. Not set: the environment's. A password here is seen by whoever can read "
-        "this file: give it mode 0640.",
+        "The HTTP proxy to use. Not set: the environment's. A password in it is seen by whoever can read the "
+        "config file, which should have mode 0640.",
     ),
     Key(
         "mirror",
@@ -164,7 +164,7 @@ KEYS = (
         "diff-file",
         values.path(),
         "",
-        "Write the paths of new files there after a run; `{{mirror_directory}}` stands for the directory.",
+        "Write the paths of new files there after a run. `{{mirror_directory}}` stands for the directory.",
     ),
     Key(
         "mirror",

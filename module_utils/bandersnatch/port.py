@@ -102,8 +102,10 @@ def variables(values: Sections) -> tuple[dict[str, Any], list[str]]:
             if key.kind.secret and _has_login(value):
                 secrets.append(variable)
             elif name != "directory":
-                read = None if "{{" in value else key.kind.read(value)
-                found[variable] = read if isinstance(read, int) else value
+                # Ansible would take the braces for its own
+                plain = value.replace("{{mirror_directory}}", mirror["directory"])
+                read = key.kind.read(plain)
+                found[variable] = read if isinstance(read, int) else plain
     if enabled := values.get("plugins", {}).get("enabled", "").split():
         found["bandersnatch_config_plugins"] = enabled
     filters = {
