@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from harness import Mirror
 from simulator import Simulator
-from volumes import unavailable
+from volumes import call, unavailable
 
 
 @pytest.fixture
@@ -29,3 +29,17 @@ def volumes() -> None:
     """Skip where no volume can be mounted."""
     if reason := unavailable():
         pytest.skip(reason)
+
+
+@pytest.fixture
+def loop(volumes: None) -> Iterator[Callable[[Path], str]]:
+    """Make a loop device of a file."""
+    devices: list[str] = []
+
+    def attach(file: Path) -> str:
+        devices.append(call("losetup", "--find", "--show", file).strip())
+        return devices[-1]
+
+    yield attach
+    for device in devices:
+        call("losetup", "--detach", device)

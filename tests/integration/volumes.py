@@ -40,10 +40,22 @@ def unavailable() -> str:
 needs_volumes = pytest.mark.usefixtures("volumes")
 
 
+def call(*command: object, feed: str = "") -> str:
+    """What a command prints; it must succeed."""
+    words = [str(word) for word in command]
+    return subprocess.run(words, check=True, capture_output=True, text=True, input=feed).stdout
+
+
+def blank(path: Path, megabytes: int = 16) -> Path:
+    """A sparse file with nothing in it."""
+    with path.open("wb") as stream:
+        stream.truncate(megabytes << 20)
+    return path
+
+
 def make_image(image: Path, megabytes: int, *options: str) -> Path:
     """A sparse file with an ext4 file system, no block reserved for root."""
-    with image.open("wb") as stream:
-        stream.truncate(megabytes << 20)
+    blank(image, megabytes)
     subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", *options, image], check=True, capture_output=True)
     return image
 

@@ -1,6 +1,6 @@
 """Try whether a directory can hold a mirror; exits 1 with one line where not.
 
-Usage: probe.py DIRECTORY FILE_SYSTEM, the latter the one that it must be, or empty.
+Usage: probe.py KIND DIRECTORY try|look, where `look` writes nothing.
 """
 
 import contextlib
@@ -46,32 +46,48 @@ def limit(directory):
     return None
 
 
-def problem(directory, wanted):
-    """Why `directory` cannot hold a mirror, or None."""
-    kind = file_system(directory)
-    if wanted and kind != wanted:
-        return f"{directory} is on {kind}, not on {wanted}: is the volume mounted?"
+def trouble_seen(directory, kind, volume):
+    """Why `directory` cannot hold a mirror, as far as looking goes, or None."""
+    if volume != "mount" and kind != "ext4":
+        return f"it is on {kind}, not on ext4: is the volume mounted?"
     if kind in ("ext2", "ext3"):
-        return f"{directory} is on {kind}, which cannot hold a directory for each project: {GOOD}"
+        return f"it is on {kind}, which cannot hold a directory for each project: {GOOD}"
     space = os.statvfs(directory)
     if space.f_files and space.f_favail < INODES:
-        return f"{directory} has {space.f_favail} inodes left, a mirror needs more than {INODES}"
+        return f"it has {space.f_favail} inodes left, a mirror needs more than {INODES}"
+    return None
+
+
+def trouble_met(directory, kind, volume):
+    """Why it cannot, by trying, or None."""
     scratch = Path(tempfile.mkdtemp(prefix=".probe-", dir=directory))
     try:
         if not is_case_sensitive(scratch):
-            return f"{directory} ({kind}) does not tell Aa from aA, projects would mix: turn casefold off"
-        # A volume that holds a mirror has passed already, and on network file systems this takes a minute.
-        if not (directory / "state").exists():
+            return (
+                f"{kind} does not tell Aa from aA there, projects would mix: {GOOD}, on ext4 without casefold"
+            )
+        # Of a volume of ours the superblock has told. One that holds a mirror has passed already, and on
+        # network file systems this takes a minute.
+        if volume == "mount" and not (directory / "state").exists():
             most = limit(scratch / "Aa")
             if most is not None:
-                return f"{directory} ({kind}) takes only {most} directories in one: {GOOD}"
+                return f"{kind} takes only {most} directories in one: {GOOD}"
     finally:
         shutil.rmtree(scratch)
     return None
 
 
+def trouble(volume, directory, is_trying):
+    """Why `directory` cannot hold a mirror, or None."""
+    kind = file_system(directory)
+    try:
+        found = trouble_seen(directory, kind, volume)
+        return found or (trouble_met(directory, kind, volume) if is_trying else None)
+    except OSError as error:
+        return f"root cannot write there ({kind}): {error.strerror}"
+
+
 if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    if not path.is_dir():
-        sys.exit(f"{path} is no directory on this host: mount or make it, or choose another kind of volume")
-    sys.exit(problem(path, sys.argv[2]))
+    _, what, path, how = sys.argv
+    why = trouble(what, Path(path), how == "try")
+    sys.exit(why and f"bandersnatch_volume_mount: {path} cannot hold a mirror: {why}")
