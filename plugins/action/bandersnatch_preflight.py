@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bandersnatch_checks import ROOT, config_file, host, variables
 
 TEMPLATE = ROOT / "roles/bandersnatch_config/templates/bandersnatch.conf.j2"
-PORTS = ("bandersnatch_nginx_port",)
+PORTS = ("bandersnatch_nginx_port", "bandersnatch_nginx_tls_port")
 
 
 class ActionModule(ActionBase):
@@ -64,8 +64,10 @@ class ActionModule(ActionBase):
         return str(lookup.run([str(TEMPLATE)], task_vars)[0])
 
     def _taken_ports(self, given: dict[str, Any]) -> list[str]:
-        ports = {int(given[name]): name for name in PORTS if given.get(name)}
-        if not ports:
+        has_tls = given.get("bandersnatch_nginx_tls", "none") != "none"
+        ports = {int(given[name]): name for name in PORTS[: 1 + has_tls] if given.get(name)}
+        # with addresses of its own it may share a port; nginx says so where it may not
+        if not ports or given.get("bandersnatch_nginx_listen_addresses"):
             return []
         words = " ".join(map(str, ports))
         answer = self._low_level_execute_command(f"/usr/bin/python3 -c {quote(host.LISTENERS)} {words}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 
@@ -57,6 +58,17 @@ def host(text: str) -> None:
         raise ValueError("is not a host name like pypi.example.org")
 
 
+def address(text: str) -> None:
+    """An IP address as nginx has it: one of version 6 in brackets."""
+    bracketed = text.startswith("[") and text.endswith("]")
+    try:
+        found = ipaddress.ip_address(text[1:-1] if bracketed else text)
+    except ValueError:
+        found = None
+    if found is None or "%" in text or bracketed != (found.version == 6):
+        raise ValueError("is not an address like 192.0.2.1 or [2001:db8::1]")
+
+
 def schedule(text: str) -> None:
     """When cron starts a job: five fields, or a nickname for them."""
     if text.startswith("@"):
@@ -96,6 +108,7 @@ _KINDS: dict[str, Callable[[str], object]] = {
     "user name": user,
     "size such as 500G": size,
     "host names": host,
+    "IP addresses": address,
     "crontab(5) schedule": schedule,
     "path on the controller": str,
 }

@@ -2,69 +2,21 @@
 
 from __future__ import annotations
 
-import http.client
 import os
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-import jinja2
 import pytest
-import yaml
-from harness import ROOT
+from nginxsite import ANSIBLE, NGINX, Site, serve
 
-ROLE = ROOT / "roles/bandersnatch_nginx"
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin")
 JSON, VHTML = "application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.v1+html"
 HTML = "text/html; charset=utf-8"
 WHEEL = "packages/aa/bb/cc/six-1.0-py3-none-any.whl"
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-
-class Site:
-    """A running nginx."""
-
-    def __init__(self, port: int, web: Path) -> None:
-        self.port, self.web = port, web
-
-    def get(self, path: str, accept: str | None = None, method: str = "GET", **headers: str) -> Answer:
-        """One request; the path goes out as it is. `If_Match` stands for If-Match."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            connection.request(method, path, headers=sent if accept is None else {**sent, "Accept": accept})
-            reply = connection.getresponse()
-            return Answer(reply.status, reply.headers, reply.read())
-        finally:
-            connection.close()
-
-
-def render(base: Path, port: int, hash_index: bool = False) -> str:
-    """The site as Ansible's template module would write it."""
-    environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, autoescape=False)
-    template = environment.from_string((ROLE / "templates/site.conf.j2").read_text())
-    fixed = yaml.safe_load((ROLE / "vars/main.yml").read_text())
-    return template.render(
-        ansible_managed="a test",
-        bandersnatch_nginx_directory=base,
-        bandersnatch_nginx_server_names=[],
-        bandersnatch_nginx_log_folder=base,
-        bandersnatch_nginx_hash_index=hash_index,
-        __bandersnatch_nginx_listen=f"127.0.0.1:{port}",
-        __bandersnatch_nginx_inet6={"stat": {"exists": False}},
-        __bandersnatch_nginx_types=fixed["__bandersnatch_nginx_types"],
-    )
+pytestmark = [
+    pytest.mark.skipif(NGINX is None, reason="nginx is not installed"),
+    pytest.mark.skipif(not ANSIBLE.exists(), reason="ansible-core is not installed beside pytest"),
+]
 
 
 def fill(web: Path) -> None:
@@ -85,54 +37,25 @@ def fill(web: Path) -> None:
         (web / name).parent.mkdir(parents=True, exist_ok=True)
         (web / name).write_text(text)
     (web / "packages/leak").symlink_to("/etc/passwd")
-    (web.parent / "state").write_text("the engine's own")
-
-
-def serve(base: Path, hash_index: bool = False) -> Iterator[Site]:
-    """Run nginx, in the foreground and as nobody but us, until the test is over."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    web = base / "web"
-    fill(web)
-    user = ""
-    if os.geteuid() == 0:  # nobody else may read a test's directory; and a link of root's is root's own
-        user = "user root;"
+    if os.geteuid() == 0:  # a link of root's would be root's own
         os.chown(web / "packages/leak", 65534, 65534, follow_symlinks=False)
-    (base / "site.conf").write_text(render(base, port, hash_index))
-    temporary = "".join(
-        f"{kind}_temp_path {base}/tmp;" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (base / "nginx.conf").write_text(
-        f"{user} daemon off; pid {base}/pid; error_log {base}/error.log; events {{}}\n"
-        f"http {{ include /etc/nginx/mime.types; default_type application/octet-stream; gzip on;\n"
-        f"{temporary} include {base}/site.conf; }}\n"
-    )
-    command = [str(NGINX), "-p", str(base), "-c", str(base / "nginx.conf"), "-e", str(base / "error.log")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        while process.poll() is None and not answers(port):
-            time.sleep(0.02)
-        assert process.poll() is None, process.communicate()[1]
-        yield Site(port, web)
-    finally:
-        process.terminate()
-        process.communicate()
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    (web.parent / "state").write_text("the engine's own")
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    yield from serve(tmp_path_factory.mktemp("site"))
+    base = tmp_path_factory.mktemp("site")
+    fill(base / "web")
+    with serve(base) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def deep_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    yield from serve(tmp_path_factory.mktemp("deep"), hash_index=True)
+    base = tmp_path_factory.mktemp("deep")
+    fill(base / "web")
+    with serve(base, hash_index=True) as running:
+        yield running
 
 
 ACCEPTS = {
