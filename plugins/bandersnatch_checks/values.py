@@ -36,6 +36,8 @@ def path(text: str) -> None:
         raise ValueError(
             "has characters that cron, fstab or nginx take for their own: only letters, digits, ./_+@:=,~-"
         )
+    if len(text) > 200:
+        raise ValueError("is longer than 200 characters: cron's lines could not hold it")
     if not text.strip("/"):
         raise ValueError("is the root of all files: name a directory of its own")
 

@@ -41,6 +41,7 @@ def run(
             **{key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ},
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_HOME": str(base / "ansible"),
+            "ANSIBLE_REMOTE_TMP": str(base / "remote"),
             "ANSIBLE_NOCOLOR": "1",
             "LC_ALL": "C.UTF-8",
             **env,

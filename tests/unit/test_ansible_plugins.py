@@ -31,6 +31,7 @@ def load(path: str) -> ModuleType:
 
 
 command = load("action/bandersnatch_command.py")
+config_file = load("action/bandersnatch_config_file.py")
 mirror = load("action/bandersnatch_mirror.py")
 packages = load("action/bandersnatch_packages.py")
 
@@ -66,6 +67,20 @@ def test_the_commands_exit_code_is_that_of_the_engine(tmp_path: Path) -> None:
     config.write_text("[mirror]\nworkers = many\n")
     arguments = [sys.executable, "-I", path, "-c", config, "check-config"]
     assert subprocess.run(arguments, capture_output=True, check=False).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("master = https://user:hush@example.org/simple/", "master = https://***@example.org/simple/"),
+        ("master = https://hush@example.org:8443/", "master = https://***@example.org:8443/"),
+        ("proxy = user:hush@proxy.example.org:3128", "proxy = ***@proxy.example.org:3128"),
+        ("contact = pypi@example.org", "contact = pypi@example.org"),
+        ("root_uri = https://files.example.org/@x/", "root_uri = https://files.example.org/@x/"),
+    ],
+)
+def test_a_diff_of_the_config_file_hides_passwords_and_nothing_else(line: str, shown: str) -> None:
+    assert config_file.hidden(f"a = b\n{line}\nc = d\n") == f"a = b\n{shown}\nc = d\n"
 
 
 def test_only_missing_packages_are_installed() -> None:
