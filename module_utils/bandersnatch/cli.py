@@ -14,7 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 from . import VERSION
-from .errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, BandersnatchError, ConfigError
+from .errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_STALE, BandersnatchError, ConfigError
 from .summary import one_line
 
 # What a command needs is imported where it begins: `--help` and a run without change are mostly start-up.
@@ -60,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Mirrors a Python package index.",
         epilog="Exit codes: 0 in sync; 1 no config file yet, or a bug; 2 wrong arguments or config; "
         "3 some projects failed; 4 refused by the deletion guard; 5 another run is under way; "
-        "6 upstream does not answer; 7 the volume cannot take it; 130 interrupted.",
+        "6 upstream does not answer; 7 the volume cannot take it; 8 the mirror is stale (status); "
+        "130 interrupted.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -90,6 +91,17 @@ def _parser() -> argparse.ArgumentParser:
     stats = commands.add_parser("update-stats", help="count the downloads of whole days", allow_abbrev=False)
     stats.set_defaults(run=_update_stats)
     stats.add_argument("--dry-run", action="store_true", help="say what would be written, and write nothing")
+
+    status = commands.add_parser(
+        "status",
+        help="say how the mirror is doing",
+        description="Says how the mirror is doing; while a run is going, too.",
+        epilog="Exit codes: 0 the last good sync is young enough (`stale-after`); 8 it is not, or there was "
+        "none; 2 wrong arguments or config; 7 the mirror or its history cannot be read.",
+        allow_abbrev=False,
+    )
+    status.set_defaults(run=_status)
+    status.add_argument("--json", action="store_true", help="as JSON: docs/status.md explains it")
     return parser
 
 
@@ -140,6 +152,22 @@ def _update_stats(arguments: argparse.Namespace) -> int:
     done = update_stats(config, dry_run=arguments.dry_run)
     _say(done.text())
     return done.exit_code
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from .announce import look
+    from .config import load
+    from .status import as_dict, text
+
+    config = load(arguments.config)
+    now = look(config)
+    if arguments.json:
+        import json
+
+        _say(json.dumps(as_dict(now), indent=1))
+    else:
+        _say(text(now))
+    return EXIT_OK if now.fresh else EXIT_STALE
 
 
 def _write_default(path: Path) -> None:

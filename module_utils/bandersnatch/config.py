@@ -56,6 +56,9 @@ class Config(NamedTuple):
     log_config: Path | None = None
     access_log_pattern: str | None = None  # glob, absolute
     fold_user_agents: bool = False
+    public_url: str = ""  # where clients reach the mirror, with a slash at its end; load() always sets it
+    stale_after: float = 24.0  # hours
+    metrics_file: Path | None = None
     filters: Filters = Filters()
     warnings: tuple[str, ...] = ()  # a sentence for each thing in the file that has no effect or is risky
 
@@ -111,7 +114,8 @@ def _load(path: Path) -> Config:
         raise ConfigError("[mirror] directory is /: name a directory of its own, such as /srv/pypi")
     master = mirror.get("master") or _default_master()
     size: Size = mirror.get("min_free") or Size(0, 0.0)
-    wanted = {**mirror, **sections.get("statistics", {})}
+    status = sections.get("status", {})
+    wanted = {**mirror, **sections.get("statistics", {}), **status}
     fields = {name: value for name, value in wanted.items() if name in Config._fields}
     config = Config(
         **{
@@ -120,6 +124,7 @@ def _load(path: Path) -> Config:
             "min_free": size.bytes,
             "min_free_percent": size.percent,
             "contact": mirror.get("contact") or f"root@{_host_name()}",
+            "public_url": status.get("public_url") or f"http://{_host_name()}/",
             "filters": read_filters(sections, warnings.append),
         }
     )

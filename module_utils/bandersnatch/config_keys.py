@@ -27,6 +27,7 @@ class Key(NamedTuple):
 SECTIONS = {
     "mirror": "What is mirrored, from where, to where, and how.",
     "statistics": "`bandersnatch update-stats`: who downloads what from this mirror.",
+    "status": "How the mirror is doing: its page, `status.json`, the metrics, `/healthz`.",
     "plugins": "Which of the filters below work. The section of a filter that is not enabled does nothing.",
     "allowlist": "`allowlist_project`: only these projects. `allowlist_release`: only these versions.",
     "blocklist": "`blocklist_project`, `blocklist_release`, `exclude_platform`: all but these.",
@@ -34,6 +35,8 @@ SECTIONS = {
     "filter_regex": "`regex_project`, `regex_release`: all but what a pattern matches (at its beginning).",
     "latest_release": "`latest_release`: only the newest releases of each project.",
 }
+
+PLAIN = ("mirror", "statistics", "status")  # sections that are no filters' business
 
 _PROJECTS = (
     "The projects, one a line, with or without versions: `six`, `requests >= 2.31`. "
@@ -251,6 +254,29 @@ KEYS = (
         values.yes_no(),
         "false",
         "Write the installer's name instead of the raw User-Agent into the daily files; keep no raw ones.",
+    ),
+    Key(
+        "status",
+        "public-url",
+        values.public_url(),
+        "",
+        "Where clients reach the mirror, such as `https://pypi.example.org/`: what its page tells them. "
+        "Not set: http and this host's name.",
+    ),
+    Key(
+        "status",
+        "stale-after",
+        values.number(0.01, 8760, "hours"),
+        "24",
+        "How old the last good sync may be until `/healthz`, `bandersnatch status` and the page say stale.",
+    ),
+    Key(
+        "status",
+        "metrics-file",
+        values.path(),
+        "",
+        "Also write the metrics there after each run: a `.prom` file in the directory that node_exporter's "
+        "textfile collector reads, in which the mirror's user may write.",
     ),
     Key("plugins", "enabled", values.LINES, "", "The filters that work: their names, one a line, or `all`."),
     Key("allowlist", "packages", values.LINES, "", _PROJECTS),

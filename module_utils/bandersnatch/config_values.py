@@ -166,6 +166,18 @@ def url(read_url: Callable[[str], str]) -> Kind:
     return Kind("http(s) URL", read_url, secret=True)
 
 
+def public_url() -> Kind:
+    """A URL that everybody may see: with no password in it."""
+
+    def read(text: str) -> str:
+        url = base_url(text)
+        if parse(url).login:
+            raise ValueError("must be without a user's name and password: everybody sees it")
+        return url
+
+    return Kind("http(s) URL", read, secret=True)
+
+
 def plain(pattern: str, wrong: str) -> Kind:
     """Text that matches `pattern`; `wrong` says what else it is."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 EXIT_OK = 0
 EXIT_FAILURE = 1  # no config file yet, or a bug
 EXIT_SOME_FAILED = 3
+EXIT_STALE = 8  # `bandersnatch status`: the last good sync is too long ago
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 
 

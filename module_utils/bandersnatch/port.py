@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .config_keys import KEYS, SECTIONS, Key
+from .config_keys import KEYS, PLAIN, SECTIONS, Key
 from .config_values import LINES
 from .errors import ConfigError
 from .filter_config import PLUGINS, REFUSED
@@ -95,7 +95,7 @@ def variables(values: Sections) -> tuple[dict[str, Any], list[str]]:
         "bandersnatch_volume_kind": "mount",
     }
     secrets = []
-    for section in ("mirror", "statistics"):
+    for section in PLAIN:
         for name, value in values.get(section, {}).items():
             key = _NAMES[section, name]
             variable = f"bandersnatch_config_{key.field}"
@@ -111,7 +111,7 @@ def variables(values: Sections) -> tuple[dict[str, Any], list[str]]:
     filters = {
         section: {name: _listed(section, name, value) for name, value in content.items()}
         for section, content in values.items()
-        if content and section not in {"mirror", "statistics", "plugins"}
+        if content and section not in {*PLAIN, "plugins"}
     }
     if filters:
         found["bandersnatch_config_filters"] = filters

@@ -38,6 +38,19 @@ _DUE = """
         OR EXISTS (SELECT 1 FROM failure AS f WHERE f.name = l.name))
 """
 
+# How many files there are and what they hold, kept up by whatever changes the table: counting millions of
+# rows takes longer than most runs. A size of -1 is not known yet. Temporary: the schema stays as it is.
+_TOTALS = """
+CREATE TEMP TRIGGER file_comes AFTER INSERT ON main.file BEGIN
+    UPDATE meta SET value = value + 1 WHERE key = 'files';
+    UPDATE meta SET value = value + MAX(NEW.size, 0) WHERE key = 'bytes';
+END;
+CREATE TEMP TRIGGER file_goes AFTER DELETE ON main.file BEGIN
+    UPDATE meta SET value = value - 1 WHERE key = 'files';
+    UPDATE meta SET value = value - MAX(OLD.size, 0) WHERE key = 'bytes';
+END;
+"""
+
 
 class Due(NamedTuple):
     """A page to read. `known` is false for a project that is not mirrored yet."""
@@ -77,6 +90,15 @@ class State(Database):
     VERSION = 2
     CACHE_KIB = 32_000
     WITHOUT_IT = "the next run then checks everything and fetches only what is missing"
+
+    def __init__(self, path: str, dry: bool = False) -> None:
+        super().__init__(path, dry)
+        if not dry:
+            with self._guarded():
+                if self.get("bytes") is None:  # new, or made before there were totals
+                    self.recount()
+                self._db.execute("PRAGMA recursive_triggers = ON")  # REPLACE deletes, too
+                self._db.executescript(_TOTALS)
 
     # Meta
 
@@ -142,6 +164,18 @@ class State(Database):
         """(name, display name, serial) of every mirrored project, ordered by name."""
         with self._guarded():
             yield from self._db.execute("SELECT name, display, serial FROM project ORDER BY name")
+
+    def count_files(self) -> tuple[int, int]:
+        """How many files are mirrored, and their bytes. Quick, whatever the mirror's size."""
+        return int(self.get("files") or 0), int(self.get("bytes") or 0)
+
+    def recount(self) -> None:
+        """Count the files anew."""
+        with self.transaction():
+            self._query(
+                """INSERT OR REPLACE INTO meta SELECT 'files', COUNT(*) FROM file
+                UNION ALL SELECT 'bytes', COALESCE(SUM(MAX(size, 0)), 0) FROM file"""
+            )
 
     def highest_serial(self) -> int | None:
         """The highest serial of a mirrored page."""

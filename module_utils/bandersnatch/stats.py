@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from . import lock, logsource
+from . import announce, lock, logsource
 from .accesslog import Tally
 from .config import Config
 from .errors import EXIT_OK, EXIT_SOME_FAILED
@@ -109,6 +109,8 @@ def update_stats(config: Config, dry_run: bool = False, now: datetime | None = N
         report = Report(store, str(config.web), f"{directory}/.stats.part", now, dry=dry_run)
         written, kept = report.write_days()
         changed = report.write_summary()
+        if changed and not dry_run:
+            announce.refresh(config)
         store.forget_parts(min([now.date(), *(day.day for day in days[-1:])]))
         return run.summary(pattern)._replace(
             days_written=tuple(written), days_kept=tuple(kept), summary_changed=changed, dry_run=dry_run

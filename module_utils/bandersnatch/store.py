@@ -332,6 +332,28 @@ def read_file(path: str) -> bytes:
         return file.read()
 
 
+def replace_file(target: str, content: bytes, part: str) -> bool:
+    """Write a small file and rename it over `target`, unless that is the same; true where it was not.
+
+    `part`: the temporary file, on the same file system. Not flushed: no page links to what is written so.
+
+    Raises OSError.
+    """
+    with contextlib.suppress(OSError):
+        if read_file(target) == content:
+            return False
+    try:
+        with open(part, "wb", opener=_opener) as file:
+            os.fchmod(file.fileno(), 0o644)  # nginx reads it, whatever the umask
+            file.write(content)
+        os.rename(part, target)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(part)  # it may be what fills the volume
+        raise
+    return True
+
+
 def _directories(path: str) -> list[str]:
     if os.path.islink(path):
         return []

@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from . import VERSION, interrupt, listing, lock, plan, takeover
+from . import VERSION, announce, interrupt, listing, lock, plan, takeover
 from .apply import Committer
 from .config import Config
-from .errors import UnreachableError
+from .errors import StorageError, UnreachableError
+from .history import Size
 from .net import Client, NetSettings
 from .pool import Pool
 from .progress import Progress
@@ -50,13 +51,16 @@ def mirror(config: Config, options: Options, progress: Progress) -> Summary:
     with (
         _locked(config, options.dry_run) as held,
         interrupt.noticed() as stop,
+        announce.remembered(config, full_check=options.force_check, dry=options.dry_run) as outcome,
         _prepared(store, options, stop, tally),
     ):
         run = _Run(config, options, progress, tally, store, held, stop)
         try:
-            return run.run()
+            outcome.summary = run.run()
         finally:
+            run.leave(outcome)
             run.close()
+        return outcome.summary
 
 
 @contextlib.contextmanager
@@ -134,6 +138,15 @@ class _Run:
         self._waves.close()
         self._state.close()
 
+    def leave(self, outcome: announce.Outcome) -> None:
+        """Leave what is to be remembered of a run that may have ended early."""
+        state = self._state
+        with contextlib.suppress(StorageError):
+            text = state.get("root serial")
+            outcome.upstream_serial = int(text) if text else None
+            files, size = state.count_files()
+            outcome.size = Size(state.count_projects(), files, size)
+
     def run(self) -> Summary:
         state, config, started = self._state, self._config, time.monotonic()
         if state.get("adopted") is None:
@@ -207,6 +220,8 @@ class _Run:
                 state.put("root", CURRENT)
         if self._waves.ended():
             return
+        if force:
+            state.recount()
         with state.transaction():
             state.forget_unlisted_failures()
         if config.delete_packages:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bandersnatch.config import load
-from bandersnatch.config_keys import KEYS
+from bandersnatch.config_keys import KEYS, PLAIN
 from bandersnatch.errors import ConfigError
 
 # Filters that have a variable of their own; others are in bandersnatch_config_filters.
@@ -42,7 +42,7 @@ def problems(text: str, given: Mapping[str, Any]) -> tuple[list[str], list[str]]
 
 def _translated(message: str, given: Mapping[str, Any]) -> str:
     """A message about keys as one about variables."""
-    keys = {(key.section, key.name): key for key in KEYS if key.section in {"mirror", "statistics"}}
+    keys = {(key.section, key.name): key for key in KEYS if key.section in PLAIN}
 
     def name(match: re.Match[str]) -> str:
         place = (match[1], match[2] or "")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from bandersnatch.config_keys import KEYS, Key
+from bandersnatch.config_keys import KEYS, PLAIN, Key
 from bandersnatch.summary import one_line
 
 from . import ROOT, values
@@ -42,9 +42,7 @@ class Variable(NamedTuple):
 
 def known() -> dict[str, Variable]:
     """Every variable of the roles and playbooks."""
-    keys = {
-        f"bandersnatch_config_{key.field}": key for key in KEYS if key.section in {"mirror", "statistics"}
-    }
+    keys = {f"bandersnatch_config_{key.field}": key for key in KEYS if key.section in PLAIN}
     found = {name: Variable({"type": kind}, label) for name, (kind, label) in SHARED.items()}
     for role in sorted((ROOT / "roles").iterdir()):
         options = _read(role / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]

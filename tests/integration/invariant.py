@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -28,6 +29,12 @@ ENGINE_NAMES = {
     "tmp",
     "lost+found",
     "before-migration",
+    "history",
+    "history-journal",
+    "stats.sqlite",
+    "stats.sqlite-journal",
+    ".stats.lock",
+    "health",
 }
 PAGE_FILES = {"index.html", "index.v1_json", "index.html.gz", "index.v1_json.gz"}
 
@@ -253,10 +260,27 @@ def state_problems(directory: Path) -> Iterator[str]:
             connection.close()
 
 
+def total_problems(directory: Path) -> Iterator[str]:
+    """The state's running totals are what its table of files says."""
+    if not (directory / "state").exists():
+        return
+    with tempfile.TemporaryDirectory() as copy:
+        for part in directory.glob("state*"):
+            shutil.copy(part, copy)
+        with contextlib.closing(sqlite3.connect(Path(copy) / "state")) as connection:
+            try:
+                kept = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('files', 'bytes')"))
+                sizes = [max(size, 0) for (size,) in connection.execute("SELECT size FROM file")]
+            except sqlite3.DatabaseError:  # that it is damaged is told already
+                return
+    if kept and kept != {"files": len(sizes), "bytes": sum(sizes)}:
+        yield f"the state's totals are {kept}, not {len(sizes)} files of {sum(sizes)} bytes"
+
+
 def _litter(served: Served, finished: bool) -> Iterator[str]:
     stray = {entry.name for entry in served.directory.iterdir()} - ENGINE_NAMES
     if not finished:
-        stray -= {"progress.json.new"}
+        stray -= {"progress.json.new", ".status.part"}
     if stray:
         yield f"unknown names outside web/: {sorted(stray)}"
     for base, _, names in os.walk(served.web):
@@ -281,6 +305,7 @@ def problems(served: Served | Path, finished: bool = True) -> list[str]:
         *found,
         *_root_problems(served, finished),
         *state_problems(served.directory),
+        *total_problems(served.directory),
         *_litter(served, finished),
     ]
 

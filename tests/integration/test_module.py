@@ -12,6 +12,7 @@ from typing import Any
 
 import faults
 import pytest
+import yaml
 from harness import PATIENCE, ROOT, Mirror, tree
 from scenes import small, variety
 from simulator import Simulator
@@ -22,12 +23,14 @@ LISTS = ("added", "updated", "removed", "failures")
 pytestmark = pytest.mark.skipif(not ANSIBLE.exists(), reason="ansible-core is not installed beside pytest")
 
 
-def play(mirror: Mirror, *options: str, **parameters: object) -> dict[str, Any]:
-    """Run one task with the module; its result as Ansible sees it, and what the play printed as `output`."""
+def play(
+    mirror: Mirror, *options: str, module: str = "bandersnatch_mirror", **parameters: object
+) -> dict[str, Any]:
+    """Run one task with a module; its result as Ansible sees it, and what the play printed as `output`."""
     result = mirror.base / "result.json"
     tasks = [
         {
-            "bandersnatch_mirror": {"config": str(mirror.conf), **parameters},
+            module: {"config": str(mirror.conf), **parameters},
             "register": "result",
             "ignore_errors": True,
         },
@@ -178,3 +181,28 @@ def test_nothing_is_left_of_a_detached_run(upstream: Simulator, mirror: Mirror) 
     done = play(mirror)
     assert not {"ansible_job_id", "results_file", "started", "finished"} & done.keys()
     assert not [name for _, _, names in os.walk(mirror.base / ".ansible_async") for name in names]
+
+
+def test_info_says_what_status_says_and_never_changes_anything(upstream: Simulator, mirror: Mirror) -> None:
+    missing = play(mirror, module="bandersnatch_info")
+    assert (missing["failed"], missing["exit_code"]) == (True, 7)
+    small(upstream, 2)
+    mirror.sync()
+    before = tree(mirror.directory)
+    told = json.loads(mirror.run("status", "--json").stdout)
+    for options in (["--check"], [], ["--check", "--diff"], ["--diff"]):
+        seen = play(mirror, *options, module="bandersnatch_info")
+        assert seen["changed"] is False
+        assert seen["status"].keys() == told.keys()
+        assert seen["status"]["runs"] == told["runs"]
+        assert seen["status"]["fresh"] is True
+        assert seen["summary"].startswith("Fresh: ")
+    assert tree(mirror.directory) == before
+
+
+def test_what_info_returns_is_documented() -> None:
+    documented = yaml.safe_load(
+        (ROOT / "library/bandersnatch_info.py").read_text().partition('RETURN = r"""')[2].partition('"""')[0]
+    )["status"]["contains"]
+    schema = json.loads((ROOT / "docs/status.schema.json").read_text())
+    assert documented.keys() == schema["properties"].keys()

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
-from bandersnatch.config_keys import KEYS, Key
+from bandersnatch.config_keys import KEYS, PLAIN, Key
 from bandersnatch.port import variables
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
-SCALAR = [key for key in KEYS if key.section in {"mirror", "statistics"}]
+SCALAR = [key for key in KEYS if key.section in PLAIN]
 # Those that are ignored, and those that can have one value only, are no variables.
 WRITTEN = [key for key in SCALAR if not key.ignored and not key.kind.label.endswith("only")]
 # Their variables say more, as other roles and the controller's pip come in.
@@ -76,7 +76,7 @@ def test_the_readme_has_the_table_of_the_argument_specs(role: str) -> None:
 
 def test_every_key_of_the_engine_is_a_variable_and_reaches_the_config_file() -> None:
     written = read("bandersnatch_config", "vars")
-    for section in ("mirror", "statistics"):
+    for section in PLAIN:
         here = {key.name: f"{{{{ {variable(key)} }}}}" for key in WRITTEN if key.section == section}
         if section == "mirror":
             here["master"] = "{{ bandersnatch_config_master or lookup('bandersnatch_index') }}"
@@ -101,7 +101,7 @@ def test_the_readme_shows_every_key_of_the_filters() -> None:
     shown = {
         (section, key) for section, keys in filters["bandersnatch_config_filters"].items() for key in keys
     }
-    sections = {"mirror", "statistics", "plugins"}
+    sections = {*PLAIN, "plugins"}
     assert shown == {(key.section, key.name) for key in KEYS if key.section not in sections}
 
 

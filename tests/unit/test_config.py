@@ -39,7 +39,8 @@ def refusal(conf: Path, more: str = "", head: str = HEAD) -> str:
 def test_what_is_not_set_has_its_default(conf: Path) -> None:
     config = read(conf)
     expected = Config(directory=Path("/srv/pypi"), master="https://index.example.org/simple/")
-    assert config._replace(contact="") == expected
+    assert config._replace(contact="", public_url="") == expected
+    assert config.public_url == f"http://{config.contact.partition('@')[2]}/"
     assert config.web == Path("/srv/pypi/web")
 
 
@@ -350,7 +351,9 @@ def test_the_default_file_is_right_and_has_every_key(conf: Path, monkeypatch: py
     monkeypatch.setenv("PIP_INDEX_URL", "https://index.example.org/simple/")
     config = read(conf, head=default_text())
     assert config.warnings == ()
-    assert config._replace(contact="") == Config(Path("/srv/pypi"), "https://index.example.org/simple/")
+    assert config._replace(contact="", public_url="") == Config(
+        Path("/srv/pypi"), "https://index.example.org/simple/"
+    )
     for key in KEYS:
         if not key.ignored and key.name != "directory":
             assert f"\n; {key.name} = {key.default}".rstrip() + "\n" in default_text()
