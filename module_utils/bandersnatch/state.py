@@ -127,9 +127,13 @@ class State(Database):
         return int(self._value("SELECT COUNT(*)" + _DUE, terms))
 
     def due(self, terms: dict[str, object], after: str, limit: int) -> list[Due]:
-        """The next pages to read, by name. `terms`: all, fingerprint, now, horizon."""
+        """The next pages to read, by name. `terms`: all, fingerprint, now, horizon.
+
+        Where upstream states a new serial there is no ETag: a cache that does not know of it yet would say
+        "not modified", and nothing in that could be seen to be stale.
+        """
         columns = """SELECT l.name, l.display, l.serial, p.name IS NOT NULL,
-            CASE WHEN p.fingerprint IS :fingerprint
+            CASE WHEN p.fingerprint IS :fingerprint AND l.serial IS p.listed_serial
                 AND NOT EXISTS (SELECT 1 FROM failure AS f WHERE f.name = l.name) THEN p.etag END"""
         clause = f"{columns}{_DUE} AND l.name > :after ORDER BY l.name LIMIT :limit"
         rows = self._rows(clause, {**terms, "after": after, "limit": limit})

@@ -338,6 +338,22 @@ def test_a_stale_page_is_not_taken_for_the_new_one(upstream: Simulator, mirror: 
     mirror.assert_equal()
 
 
+def test_a_cache_that_calls_an_old_page_unmodified_is_not_believed(
+    upstream: Simulator, mirror: Mirror
+) -> None:
+    upstream.add_project("alpha", "1.0")
+    mirror.sync()
+    upstream.add_release("alpha", "2.0")
+
+    def stale(handler: faults.Handler, reply: faults.Reply) -> None:
+        known = "If-None-Match" in handler.headers
+        handler.send(faults.Reply(304) if known else reply)
+
+    upstream.fault(faults.Fault("/simple/alpha/", stale))
+    mirror.sync()
+    mirror.assert_equal()
+
+
 def test_upstream_may_change_while_it_is_read(upstream: Simulator, mirror: Mirror) -> None:
     small(upstream)
     changes = iter(
