@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
 from types import TracebackType
 from typing import NamedTuple
 
 from .errors import FetchError, StorageError
+from .hashes import Hasher
 from .message import header
 from .session import Answer
 
@@ -50,7 +50,6 @@ class Download:
         self._digest = digest.lower()
         self._size = size
         self._cap = size if size >= 0 else MAX_SIZE
-        self._algorithm = self._digest.partition(":")[0] or "sha256"
         self._have = 0  # bytes in the part, all of them hashed
         self._hasher = self._new_hasher()
         self._fd = -1
@@ -223,19 +222,14 @@ class Download:
         except OSError as error:
             raise self._trouble(error) from error
 
-    def _new_hasher(self) -> hashlib._Hash:
-        if self._algorithm == "sha256":
-            return hashlib.sha256()
+    def _new_hasher(self) -> Hasher:
         try:
-            hasher = hashlib.new(self._algorithm, usedforsecurity=False)
+            return Hasher(self._digest)
         except ValueError:
-            hasher = None
-        if hasher is None or not hasher.digest_size:  # SHAKE has no size of its own
-            raise FetchError(f"{self._algorithm[:40]!a}: no such hash algorithm here", permanent=True)
-        return hasher
+            raise FetchError(f"{self._digest[:40]!a}: no such hash algorithm here", permanent=True) from None
 
     def _hash(self) -> str:
-        return f"{self._algorithm}:{self._hasher.hexdigest()}"
+        return self._hasher.digest()
 
     def _trouble(self, error: OSError) -> StorageError:
         place = os.path.dirname(self._part) or "."

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from json.encoder import encode_basestring_ascii as _text
 from typing import Any, NoReturn
 
+from .hashes import all_of
 from .index_html import parse_html
 from .model import Blob, File, Page
 from .names import METADATA, normalize, quoted, shown
@@ -24,7 +25,6 @@ from .pagecheck import (
     page_error,
     scrub,
     serial_of,
-    strongest,
 )
 
 TYPE_JSON = "application/vnd.pypi.simple.v1+json"
@@ -249,9 +249,10 @@ def blobs(page: Page, metadata: bool) -> list[Blob]:
     for file in page.files:
         mtime = _posix(file.upload_time)
         size = -1 if file.size is None else file.size
-        found.setdefault(file.path, Blob(file.path, file.url, file.digest, size, mtime))
+        digest = file.digest if len(file.hashes) == 1 else all_of(file.hashes)
+        found.setdefault(file.path, Blob(file.path, file.url, digest, size, mtime))
         if metadata and file.core_metadata is not False:
-            digest = "" if file.core_metadata is True else strongest(file.core_metadata)
+            digest = "" if file.core_metadata is True else all_of(file.core_metadata)
             url = file.url.partition("?")[0] + METADATA  # PEP 658: the suffix of the path, not of a query
             path = file.path + METADATA
             found.setdefault(path, Blob(path, url, digest, -1, mtime))

@@ -12,7 +12,7 @@ class File(NamedTuple):
     url: str  # absolute http(s) URL at upstream, percent-encoded
     path: str  # under web/, five segments, not percent-encoded: packages/aa/bb/<60 hex>/<filename>
     hashes: dict[str, str]  # PEP 691: "a dictionary mapping a hash name to a hex encoded digest", as stated
-    digest: str  # "sha256:<hex>": the strongest stated hash, the one that we verify
+    digest: str  # "sha256:<hex>": the strongest stated hash
     size: int | None = None  # PEP 700: "an integer which is the file size in bytes"
     upload_time: str | None = None  # PEP 700: "yyyy-mm-ddThh:mm:ss.ffffffZ"
     requires_python: str | None = None  # PEP 345's Requires-Python
@@ -47,6 +47,6 @@ class Blob(NamedTuple):
 
     path: str  # under web/
     url: str
-    digest: str  # "<algorithm>:<hex>", or "" where the index states none (core-metadata: true)
+    digest: str  # all stated hashes, see hashes.py; "" where there is none (core-metadata: true)
     size: int  # bytes; -1 where the index does not say
     mtime: int  # POSIX seconds of the upload; 0 where the index does not say

@@ -9,24 +9,14 @@ import re
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from .errors import ContentError
+from .hashes import LENGTHS, STRONG
 from .model import File
 from .names import METADATA, NAME_BYTES, file_path, safe_filename, shown
 from .urls import shown as shown_url
 
-# Hex digits of the hashes that we trust, the best first; those that installers check too precede the others.
-STRONG = {
-    "sha512": 128,
-    "sha384": 96,
-    "sha256": 64,
-    "sha3_512": 128,
-    "blake2b": 128,
-    "sha3_384": 96,
-    "sha3_256": 64,
-}
 SHOWN_PROBLEMS = 100
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_HASH_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _HEX = re.compile(r"[0-9A-Fa-f]{1,256}")
 _VERSION = re.compile(r"1(?:\.[0-9]{1,9})*")
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -72,19 +62,14 @@ def scrub(text: str) -> str:
 
 
 def hex_hashes(stated: object) -> dict[str, str]:
-    """The entries of `stated` that map a name to a hex digest of the right length, in lower case."""
+    """The entries of `stated` that map a hash that we can check to a digest of its length, in lower case."""
     kept: dict[str, str] = {}
     if isinstance(stated, dict):
         sha256 = stated.get("sha256") if len(stated) == 1 else None
         if type(sha256) is str and _SHA256.fullmatch(sha256):
             return stated  # as nearly all are
         for name, value in stated.items():
-            if (
-                isinstance(value, str)
-                and _HEX.fullmatch(value)
-                and _HASH_NAME.fullmatch(name)
-                and len(value) == STRONG.get(name, len(value))
-            ):
+            if isinstance(value, str) and _HEX.fullmatch(value) and len(value) == LENGTHS.get(name):
                 kept[name] = value.lower()
     return kept
 

@@ -21,6 +21,7 @@ class Decision(NamedTuple):
     drop: list[str]  # paths that the page no longer links
     clash: list[str]  # paths that belong to another project: a file has one owner
     moved: dict[str, str]  # path of a file in `check`: the path in `drop` where it lies until now
+    same: set[str]  # paths in `check` of which nothing says that they changed: their size may do
 
 
 def decide(
@@ -35,7 +36,7 @@ def decide(
     `rows` are the project's files by path, `size_of` the bytes of a file on disk (-1: none), `taken` whether
     a path belongs to another project; with `force` every file is checked again.
     """
-    decision = Decision([], [], [], [], [], {})
+    decision = Decision([], [], [], [], [], {}, set())
     wanted = set()
     for blob in blobs:
         path = blob.path
@@ -49,6 +50,8 @@ def decide(
             decision.fetch.append(blob)
         elif force or row is None or not row.verified or there != row.size:
             decision.check.append(blob)
+            if row is not None and row.digest == blob.digest:
+                decision.same.add(path)
         elif blob.digest not in {"", row.digest}:
             # Upstream replaced it, or states another algorithm now, or a killed run has replaced it already.
             decision.check.append(blob)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 
 from .errors import ContentError
+from .index import blobs
 from .names import is_project_name, normalize
 from .state import Project, Row, State
 from .store import Store
@@ -38,10 +39,12 @@ def adopt(store: Store, state: State, note: Callable[[str], None], check: Callab
                 note(f"{directory}: not a page that can be taken over, it is made anew: {error}")
                 page = None
             projects.append(Project(name, name, None, None, None, 0, ""))
-            for file in page.files if page else ():
-                paths = (file.path, f"{file.path}.metadata")[: 1 + bool(file.core_metadata)]
-                # A page may link to files of another site, if release-files was off.
-                files += [(name, Row(path, "", -1, False)) for path in paths if store.size_of(path) >= 0]
+            # A page may link to files of another site, if release-files was off.
+            files += [
+                (name, Row(blob.path, blob.digest, -1, False))
+                for blob in (blobs(page, metadata=True) if page else ())
+                if store.size_of(blob.path) >= 0
+            ]
             if len(projects) >= _BATCH:
                 state.put_projects(projects)
                 state.put_files(files)

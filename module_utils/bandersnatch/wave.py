@@ -249,7 +249,8 @@ class Waves:
 def _file_tasks(works: Iterable[Work]) -> Iterator[FileTask]:
     for work in works:
         for blob in work.decision.check:
-            yield FileTask(work.name, blob, check=True, place=work.decision.moved.get(blob.path, ""))
+            place, same = work.decision.moved.get(blob.path, ""), blob.path in work.decision.same
+            yield FileTask(work.name, blob, check=True, place=place, same=same)
         for blob in work.decision.fetch:
             yield FileTask(work.name, blob, check=False)
 

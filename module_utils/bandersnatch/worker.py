@@ -6,7 +6,6 @@ Tasks and answers are plain tuples, so that they travel cheaply between processe
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import time
 import traceback
@@ -15,6 +14,7 @@ from typing import NamedTuple
 from . import index, index_html
 from .config import Config
 from .errors import BandersnatchError, ContentError, FetchError, StorageError
+from .hashes import Hasher
 from .model import Blob, Page
 from .net import Client, NetSettings
 from .store import PAGE_HTML, PAGE_JSON, Store, read_file
@@ -37,13 +37,14 @@ class PageTask(NamedTuple):
 class FileTask(NamedTuple):
     """Bring a file to its part; with `check`, first look whether the file in place is right already.
 
-    With `place`, it is to be looked for at that path under web/.
+    With `place`, it is to be looked for at that path under web/; with `same`, nothing says that it changed.
     """
 
     name: str  # the project that it belongs to
     blob: Blob
     check: bool
     place: str = ""
+    same: bool = False
 
 
 class PageAnswer(NamedTuple):
@@ -169,7 +170,7 @@ class Worker:
         blob = task.blob
         if task.check:
             path = task.place or blob.path
-            found = self._right(blob, path)
+            found = self._right(blob, path, task.same)
             if found:
                 outcome = "moved" if task.place else "kept"
                 size = self._store.size_of(path)
@@ -190,12 +191,11 @@ class Worker:
         mirrored = f"{other.rstrip('/')}/{quote(blob.path)}"
         return [mirrored] if self._config.download_mirror_no_fallback else [mirrored, blob.url]
 
-    def _right(self, blob: Blob, path: str) -> str:
+    def _right(self, blob: Blob, path: str, same: bool) -> str:
         """The digest of the file at `path` if it is the one that is wanted, else ''."""
-        if blob.digest and self._config.compare_method == "stat" and path == blob.path:
+        if blob.digest and self._config.compare_method == "stat" and same:
             return blob.digest  # its size was compared already
-        algorithm = blob.digest.partition(":")[0] or "sha256"
-        digest = hashlib.new(algorithm)
+        hasher = Hasher(blob.digest)
         try:
             flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
             descriptor = os.open(f"{self._store.web}/{path}", flags)
@@ -203,12 +203,12 @@ class Worker:
             return ""
         try:
             while block := os.read(descriptor, _BLOCK):
-                digest.update(block)
+                hasher.update(block)
         except OSError:
             return ""  # an unreadable block: fetch the file again
         finally:
             os.close(descriptor)
-        found = f"{algorithm}:{digest.hexdigest()}"
+        found = hasher.digest()
         return found if blob.digest in {found, ""} else ""
 
     def close(self) -> None:

@@ -44,6 +44,20 @@ def test_a_replaced_file_is_mirrored(upstream: Simulator, mirror: Mirror) -> Non
     mirror.assert_equal()
 
 
+@pytest.mark.parametrize("state", ["kept", "lost"])
+def test_a_replaced_file_is_mirrored_though_sizes_are_compared(
+    upstream: Simulator, mirror: Mirror, state: str
+) -> None:
+    replaceable(upstream)
+    mirror.configure(compare_method="stat")
+    mirror.sync()
+    replace(upstream)
+    if state == "lost":
+        forget(mirror)
+    mirror.sync()
+    mirror.assert_equal()
+
+
 @pytest.mark.parametrize("place", [BEFORE_STATE, "apply.Committer._publish", "store.Store.place"])
 @pytest.mark.parametrize("state", ["kept", "lost"])
 def test_killed_while_a_file_is_replaced(upstream: Simulator, mirror: Mirror, place: str, state: str) -> None:

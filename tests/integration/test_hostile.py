@@ -5,6 +5,7 @@ One run meets all of it; the tests look at what it left.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +40,11 @@ def set_file(**keys: Any) -> Callable[[Doc], None]:
     return spoil
 
 
+def hashes_of(**hashes: str) -> Callable[[Doc], None]:
+    """The first file states other hashes beside its true one."""
+    return lambda doc: doc["files"][0]["hashes"].update(hashes)
+
+
 def drop_key(key: str) -> Callable[[Doc], None]:
     return lambda doc: doc["files"][0].pop(key)
 
@@ -71,6 +77,8 @@ BAD_FILES: dict[str, Callable[[Doc], None]] = {
     "hash of another length": set_file(hashes={"sha256": "abcd"}),
     "hash that is a path": set_file(hashes={"sha256": "../" * 21 + "x"}),
     "hash that is none": set_file(hashes={"sha256": None}),
+    "wrong second hash": hashes_of(sha512="0" * 128),
+    "wrong weak hash": hashes_of(md5="0" * 32),
     "file url": set_file(url="file:///etc/passwd"),
     "script url": set_file(url="javascript:alert(1)"),
     "url without host": set_file(url="http:///x.tar.gz"),
@@ -293,3 +301,32 @@ def test_symbolic_links_in_the_tree_are_not_followed(
     link.symlink_to(outside)
     mirror.sync(expect=None)
     assert tree(outside) == {}
+
+
+def test_every_stated_hash_is_checked_and_one_that_cannot_be_is_not_stated(
+    upstream: Simulator, mirror: Mirror
+) -> None:
+    upstream.add_project("many-hashes", "1.0")
+
+    def states(doc: Doc, **more: str) -> None:
+        for file, upload in zip(doc["files"], upstream.projects["many-hashes"].uploads, strict=True):
+            file["hashes"] |= {"md5": hashlib.md5(upload.content).hexdigest(), **more}
+
+    upstream.projects["many-hashes"].tamper = lambda doc: states(doc, unheard_of="00")
+    mirror.sync()
+    assert [list(file["hashes"]) for file in mirror.served.page("many-hashes")["files"]] == [
+        ["sha256", "md5"]
+    ] * 2
+    mirror.assert_holds()
+    upstream.projects["many-hashes"].tamper = lambda doc: states(doc, sha1="0" * 40)
+    upstream.add_release("many-hashes", "2.0")
+    mirror.sync(expect=3)
+    mirror.assert_holds()  # what was right once is not believed to have the hashes that are stated since
+
+
+def test_metadata_is_checked_by_a_weak_hash_too(upstream: Simulator, mirror: Mirror) -> None:
+    upstream.add_project("weak", "1.0")
+    upstream.projects["weak"].tamper = set_file(core_metadata={"md5": "0" * 32})
+    done = mirror.sync(expect=3)
+    assert "weak-1.0-py3-none-any.whl.metadata" in done.stderr
+    mirror.assert_holds()

@@ -386,7 +386,13 @@ def test_blobs_are_the_files_and_their_metadata() -> None:
             86401,
         ),
         Blob(f"{HASH_PLACE}/b.whl.metadata", "https://files.example.org/b.whl.metadata", "", -1, 0),
-        Blob(f"{PLACE}/c.whl.metadata", f"https://files.example.org/{PLACE}/c.whl.metadata", "", -1, 0),
+        Blob(
+            f"{PLACE}/c.whl.metadata",
+            f"https://files.example.org/{PLACE}/c.whl.metadata",
+            f"md5:{'0' * 32}",
+            -1,
+            0,
+        ),
     ]
     assert blobs(page, metadata=False) == files
     assert sorted(blobs(page, metadata=True)) == sorted(files + metadata)
