@@ -205,6 +205,11 @@ def _warned(what: str) -> Iterator[None]:
         yield
     except (StorageError, OSError) as error:
         log.warning("%s", one_line(f"{what} is not up to date: {error}"))
+    except ModuleNotFoundError as error:  # all but the page needs the standard library only
+        log.warning(
+            "%s is not up to date: it needs the Python package `%s`: install python3-%s",
+            *(what, error.name, error.name),
+        )
     except Exception:
         log.exception("%s is not up to date, by a bug in bandersnatch %s; please report it", what, VERSION)
 

@@ -59,7 +59,7 @@ class Mirror:
             **{key if key == "root_uri" else key.replace("_", "-"): value for key, value in keys.items()},
         }
         self.sections: dict[str, dict[str, str]] = {}
-        self.python = sys.executable
+        self.python = [sys.executable]
         self.clock = 0.0  # seconds that the command's clock is ahead of ours
         self.write_config()
 
@@ -114,9 +114,8 @@ class Mirror:
 
     def start(self, *arguments: str, user: int | None = None) -> subprocess.Popen[str]:
         """Start `bandersnatch -c CONF ARGUMENTS` in a process group of its own."""
-        python = sys.executable if user is None else "/usr/bin/python3"  # ours may lie in root's home
         return subprocess.Popen(
-            [python, "-m", "bandersnatch", "-c", str(self.conf), *(arguments or ("mirror",))],
+            [*self.python, "-m", "bandersnatch", "-c", str(self.conf), *(arguments or ("mirror",))],
             env=self.environment(),
             cwd=self.base,
             stdin=subprocess.DEVNULL,

@@ -182,8 +182,8 @@ def as_nobody(upstream: Simulator, base: Path) -> Mirror:
     base.chmod(0o755)
     mirror = Mirror(base, upstream)
     mirror.conf.chmod(0o644)
-    for python in (sys.executable, "/usr/bin/python3"):
-        mirror.python = python
+    for python in (sys.executable, "/usr/bin/python3"):  # ours may lie in root's home
+        mirror.python = [python]
         with contextlib.suppress(OSError):
             if mirror.finish(mirror.start("--version", user=NOBODY)).exit_code == 0:
                 return mirror

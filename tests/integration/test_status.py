@@ -9,6 +9,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -371,6 +372,18 @@ def test_metrics_for_node_exporter(upstream: Simulator, mirror: Mirror, tmp_path
     assert (folder / "pypi.prom").stat().st_mode & 0o777 == 0o644
 
 
+def test_without_jinja_there_is_a_mirror_and_no_page(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream, 1)
+    mirror.python = [sys.executable, "-S"]  # nothing but the standard library
+    done = mirror.sync()
+    assert [line for line in done.stderr.splitlines() if "index.html" in line] == [
+        "WARNING index.html is not up to date: it needs the Python package `jinja2`: install python3-jinja2"
+    ]
+    assert not (mirror.web / "index.html").exists()
+    assert told(mirror)["fresh"] is True
+    mirror.assert_equal()
+
+
 def test_update_stats_renews_the_page(upstream: Simulator, mirror: Mirror, tmp_path: Path) -> None:
     small(upstream, 1)
     log = tmp_path / "access.log"
@@ -397,7 +410,7 @@ def test_a_bug_in_what_is_told_fails_no_run(upstream: Simulator, mirror: Mirror)
     (hook / "jinja2.py").write_text("raise ImportError('it is not installed')")
     environment = mirror.environment() | {"PYTHONPATH": f"{hook}:{ROOT / 'module_utils'}"}
     done = subprocess.run(
-        [mirror.python, "-m", "bandersnatch", "-c", str(mirror.conf), "mirror"],
+        [*mirror.python, "-m", "bandersnatch", "-c", str(mirror.conf), "mirror"],
         env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
