@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from harness import ROOT, Mirror
 from scenes import small
 from simulator import Simulator
@@ -187,3 +188,42 @@ def test_a_sync_tells_it_to_nobody(upstream: Simulator, mirror: Mirror) -> None:
     assert not [line for line in seen if MARKER.encode() in line]
     for path in mirror.directory.rglob("*"):
         assert not path.is_file() or MARKER.encode() not in path.read_bytes(), path
+
+
+def test_the_page_tells_the_url_that_the_website_has(tmp_path: Path, host: dict[str, Any]) -> None:
+    given = {
+        "plain": ({}, "http://192.0.2.7/"),
+        "port": ({"bandersnatch_nginx_port": 8080}, "http://192.0.2.7:8080/"),
+        "named": ({"bandersnatch_nginx_server_names": ["pypi.example.org", "x"]}, "http://pypi.example.org/"),
+        "tls": (
+            {
+                "bandersnatch_nginx_server_names": ["pypi.example.org"],
+                "bandersnatch_nginx_tls": "self_signed",
+            },
+            "https://pypi.example.org/",
+        ),
+        "tls_port": (
+            {"bandersnatch_nginx_tls": "files", "bandersnatch_nginx_tls_port": 8443},
+            "https://192.0.2.7:8443/",
+        ),
+        "six": ({"ansible_host": "2001:db8::7"}, "http://[2001:db8::7]/"),
+        "own": ({"bandersnatch_config_public_url": "https://cdn.example.org/"}, "https://cdn.example.org/"),
+    }
+    task = {
+        "ansible.builtin.template": {
+            "src": str(ROOT / "roles/bandersnatch_config/templates/bandersnatch.conf.j2"),
+            "dest": f"{tmp_path}/{{{{ inventory_hostname }}}}.conf",
+        },
+        "delegate_to": "localhost",
+    }
+    role = ROOT / "roles/bandersnatch_config"
+    defaults = yaml.safe_load((role / "defaults/main.yml").read_text())
+    load = {"ansible.builtin.include_vars": {"file": str(role / "vars/main.yml")}}
+    hosts = {
+        name: {**defaults, **host, "ansible_host": "192.0.2.7", "ansible_connection": "ssh", **values}
+        for name, (values, _) in given.items()
+    }
+    done = run(tmp_path, play(tasks=[load, task]), hosts)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name, (_, url) in given.items():
+        assert f"\npublic-url = {url}\n" in (tmp_path / f"{name}.conf").read_text(), name

@@ -80,6 +80,8 @@ def test_every_key_of_the_engine_is_a_variable_and_reaches_the_config_file() -> 
         here = {key.name: f"{{{{ {variable(key)} }}}}" for key in WRITTEN if key.section == section}
         if section == "mirror":
             here["master"] = "{{ bandersnatch_config_master or lookup('bandersnatch_index') }}"
+        if section == "status":
+            here["public-url"] = "{{ bandersnatch_config_public_url or __bandersnatch_config_served_at }}"
         assert written[f"__bandersnatch_config_{section}"] == here
 
 
