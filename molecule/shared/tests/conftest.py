@@ -1,5 +1,6 @@
 """What the tests of a host share: its website, and the index that it mirrors."""
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -19,7 +20,7 @@ def site(host: Host) -> Site:
 @pytest.fixture(scope="session")
 def upstream() -> Host:
     """The host with the index, which is also the one where clients run."""
-    return testinfra.get_host("podman://upstream")
+    return testinfra.get_host(f"podman://{os.environ['MOLECULE_SCENARIO_NAME']}-upstream")
 
 
 @pytest.fixture(scope="session")

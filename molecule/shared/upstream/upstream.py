@@ -5,7 +5,7 @@
     upstream.py DIR publish PROJECT VERSION   add a release (a wheel)
     upstream.py DIR break PROJECT             list a file that is not there
     upstream.py DIR mend PROJECT              take such files off the list again
-    upstream.py DIR serve                     serve DIR on port 80
+    upstream.py DIR serve [PORT]              serve DIR, on port 80
 
 Every project's page is DIR/simple/PROJECT/index.json, every file DIR/packages/PROJECT/FILE. All bytes are the
 same in each run, so that a mirror which starts again finds what it knows.
@@ -192,7 +192,8 @@ def main(argv: list[str]) -> None:
         index.mend(*rest)
     elif action == "serve":
         Handler.protocol_version = "HTTP/1.1"
-        server = http.server.ThreadingHTTPServer(("", 80), lambda *args: Handler(*args, directory=directory))
+        address = ("", int(rest[0]) if rest else 80)
+        server = http.server.ThreadingHTTPServer(address, lambda *args: Handler(*args, directory=directory))
         server.serve_forever()
     else:
         sys.exit(f"upstream.py: unknown action {action}")

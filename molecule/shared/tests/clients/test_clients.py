@@ -1,13 +1,19 @@
 """Real clients, on another host, install from the mirror alone."""
 
+import os
+import shlex
+
 import pytest
 from testinfra.host import Host
 from website import name_of
 
 LOG = "/var/log/bandersnatch/access.log"
+URL = os.environ.get("MIRROR_URL", "http://{host}")
+CERTIFICATE = "/etc/ssl/bandersnatch/certificate.pem"
+TRUSTED = "/tmp/trusted.pem"  # where the client has it
 CLIENT = "env -i HOME=/nonexistent PATH=/usr/bin:/bin PIP_CONFIG_FILE=/dev/null"
 COMMANDS = {
-    "pip": "/opt/client/bin/pip install --no-cache-dir --force-reinstall --trusted-host {host}",
+    "pip": "/opt/client/bin/pip install --no-cache-dir --force-reinstall {trust}",
     "uv": "/usr/local/bin/uv pip install --no-cache --no-config --reinstall --python /opt/client/bin/python",
 }
 
@@ -18,8 +24,13 @@ def test_a_client_installs_a_project_and_what_it_needs(host: Host, upstream: Hos
     upstream.check_output("/opt/client/bin/pip uninstall -y demo-app demo-lib")
     seen = int(host.check_output(f"wc -l < {LOG}"))
 
-    command = COMMANDS[client].format(host=name)
-    upstream.check_output(f"{CLIENT} {command} --index-url http://{name}/simple/ demo-app")
+    environment, trust = CLIENT, f"--trusted-host {name}"
+    if URL.startswith("https:"):
+        environment, trust = f"{CLIENT} SSL_CERT_FILE={TRUSTED}", f"--cert {TRUSTED}"
+        certificate = shlex.quote(host.file(CERTIFICATE).content_string)
+        upstream.check_output(f"printf %s {certificate} > {TRUSTED}")
+    command = COMMANDS[client].format(trust=trust)
+    upstream.check_output(f"{environment} {command} --index-url {URL.format(host=name)}/simple/ demo-app")
 
     probe = "import demo_app, demo_lib; print(demo_app.version, demo_lib.version)"
     assert upstream.check_output(f"/opt/client/bin/python -c '{probe}'") == "1.0 1.0"  # 1.1 is yanked
