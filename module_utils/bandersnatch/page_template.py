@@ -37,8 +37,8 @@ section { margin-top: clamp(2.5rem, 6vw, 4rem); }
   background: var(--alert-paper); color: var(--ink);
 }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.75rem, 1fr)); gap: 1px; margin: 0;
-  background: var(--line); border: 1px solid var(--line); border-radius: .5rem; overflow: hidden; }
-.facts div { padding: 1rem 1.125rem; background: var(--card); }
+  background: var(--card); border: 1px solid var(--line); border-radius: .5rem; overflow: hidden; }
+.facts div { padding: 1rem 1.125rem; box-shadow: 0 0 0 1px var(--line); }
 .facts dt { color: var(--soft); font-size: .875rem; }
 .facts dd { margin: .125rem 0 0; font-size: 1.25rem; line-height: 1.35; font-variant-numeric: tabular-nums; }
 .facts small { display: block; color: var(--soft); font-size: .875rem; line-height: 1.4; }
