@@ -78,6 +78,20 @@ class Database:
                     self._db.execute("ROLLBACK")
                 raise
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """One look at the file for all that the block reads: else each query locks and unlocks it."""
+        if self._dry:
+            yield
+            return
+        with self._guarded():
+            self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+
     def _query(self, text: str, values: Values = ()) -> None:
         with self._guarded():
             self._db.execute(text, values)

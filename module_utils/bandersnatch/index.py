@@ -6,10 +6,10 @@ reading our own page gives an equal `Page`, and writing that again gives the sam
 
 from __future__ import annotations
 
-import calendar
 import json
 import re
 from collections.abc import Callable
+from datetime import datetime
 from json.encoder import encode_basestring_ascii as _text
 from typing import Any, NoReturn
 
@@ -33,7 +33,7 @@ ACCEPT_PAGE = f"{TYPE_JSON}, {TYPE_HTML};q=0.2, text/html;q=0.01"  # the order t
 ACCEPT_ROOT = ACCEPT_PAGE
 
 _Located = tuple[str, str, dict[str, str], str]
-_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:[Zz]|[+-]00:?00)?", re.ASCII)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.\d+)?(?:[Zz]|[+-]00:?00)?", re.ASCII)
 
 
 def _no_number(constant: str) -> NoReturn:
@@ -240,7 +240,10 @@ def _json_flag(value: bool | str) -> str:
 
 
 def _json_hashes(hashes: dict[str, str]) -> str:
-    return "{" + ",".join([f"{_text(name)}:{_text(value)}" for name, value in hashes.items()]) + "}"
+    if len(hashes) == 1:
+        ((name, value),) = hashes.items()
+        return f'{{"{name}":"{value}"}}'  # checked: nothing in it needs an escape
+    return "{" + ",".join([f'"{name}":"{value}"' for name, value in hashes.items()]) + "}"
 
 
 def blobs(page: Page, metadata: bool) -> list[Blob]:
@@ -265,9 +268,10 @@ def _posix(upload_time: str | None) -> int:
     if found is None:
         return 0
     try:
-        return max(0, calendar.timegm(tuple(map(int, found.groups()))))
+        moment = datetime.fromisoformat(f"{found[1]}T{found[2]}+00:00")
     except ValueError:  # a 13th month
         return 0
+    return max(0, int(moment.timestamp()))
 
 
 def without(page: Page, paths: frozenset[str]) -> Page:

@@ -259,14 +259,16 @@ def render_html(page: Page, root: str | None) -> bytes:
         metas.append(("pypi:project-status", page.status))
     if page.reason is not None:
         metas.append(("pypi:project-status-reason", page.reason))
-    lines = [_anchor(file, root) for file in page.files]
+    lines = [_anchor(file, None if root is None else escape(root)) for file in page.files]
     serial = "" if page.serial is None else f"<!--SERIAL {page.serial}-->\n"
     return "".join([html_head(f"Links for {page.name}", metas), *lines, HTML_FOOT, serial]).encode()
 
 
 def _anchor(file: File, root: str | None) -> str:
     algorithm, _, digest = file.digest.partition(":")
-    link = escape(file.url if root is None else root + quoted(file.path))
+    path = quoted(file.path)  # that needs no escape, nor does a name that was not changed in it
+    link = escape(file.url) if root is None else root + path
+    filename = file.filename if path == file.path else escape(file.filename)
     out = f'<a href="{link}#{algorithm}={digest}"'
     if file.requires_python is not None:
         out += f' data-requires-python="{escape(file.requires_python)}"'
@@ -280,7 +282,7 @@ def _anchor(file: File, root: str | None) -> str:
         out += f' data-gpg-sig="{"true" if file.gpg_sig else "false"}"'
     if file.provenance is not None:
         out += f' data-provenance="{escape(file.provenance)}"'
-    return f"{out}>{escape(file.filename)}</a><br>\n"
+    return f"{out}>{filename}</a><br>\n"
 
 
 def _one_hash(hashes: dict[str, str]) -> str:

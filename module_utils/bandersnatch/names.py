@@ -13,13 +13,14 @@ _SEPARATORS = re.compile(r"[-_.]+")
 # let in the long s and the Kelvin sign.
 _PROJECT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
-_PLAIN_FILE = re.compile(
-    r"[A-Za-z0-9_][A-Za-z0-9._+!-]{0,200}"
-)  # nearly every name there is: one match, no more
+# What nearly every file is called, and where it lies: one match, no more.
+PLAIN_FILENAME = r"[A-Za-z0-9_][A-Za-z0-9._+!-]{0,200}"
+HASHED_LAYOUT = r"packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/"
+_PLAIN_FILE = re.compile(PLAIN_FILENAME)
 # Slashes, C0, DEL, C1, the two line separators of Unicode, lone surrogates.
 _FORBIDDEN = re.compile("[/\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
-_HASHED = re.compile(r"/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/")
+_HASHED = re.compile(f"/{HASHED_LAYOUT}")
 _HASHED_LENGTH = len("/packages/aa/bb//") + 60
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~/-]*")
 _PYTHON = re.compile(r"source|any|(?:py|cp)\S+|\d\.\d\S*")

@@ -6,12 +6,21 @@ Pure, and shared by the readers of JSON and of HTML. Nothing that upstream says 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from .errors import ContentError
 from .hashes import LENGTHS, STRONG
 from .model import File
-from .names import METADATA, NAME_BYTES, file_path, safe_filename, shown
+from .names import (
+    HASHED_LAYOUT,
+    METADATA,
+    NAME_BYTES,
+    PLAIN_FILENAME,
+    file_path,
+    safe_filename,
+    shown,
+)
 from .urls import shown as shown_url
 
 SHOWN_PROBLEMS = 100
@@ -23,10 +32,11 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _NOT_IN_URLS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 _URL_SAFE = "!$&'()*+,;=:@/%"  # RFC 3986 pchar, and what is encoded already
-# Nearly every link there is, in its two shapes: taken apart without urllib, which costs five times the rest.
-_PLAIN = r"[A-Za-z0-9._~!$&'()*+,;=:@/%-]*)(?:#.*)?"
-_ABSOLUTE = re.compile(r"(https?://[A-Za-z0-9.:-]+)(/" + _PLAIN)
-_RELATIVE = re.compile(r"((?:\.\./)+|/)((?![./])" + _PLAIN)
+# Nearly every link there is: taken apart without urllib, which costs five times the rest. Of those, most lead
+# to a file with a plain name in the hashed layout, which needs no further look.
+_START = r"(https?://[A-Za-z0-9.:-]+/|(?:\.\./)+|/)"
+_PLAIN = re.compile(_START + r"((?![./])[A-Za-z0-9._~!$&'()*+,;=:@/%-]*)(?:#.*)?")
+_USUAL = re.compile(_START + rf"({HASHED_LAYOUT}({PLAIN_FILENAME}))(?:#.*)?")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 
@@ -76,6 +86,8 @@ def hex_hashes(stated: object) -> dict[str, str]:
 
 def strongest(hashes: dict[str, str]) -> str:
     """ "<algorithm>:<hex>" of the best hash in checked `hashes`; "" if none is strong."""
+    if len(hashes) == 1 and "sha256" in hashes:
+        return f"sha256:{hashes['sha256']}"
     for name in STRONG:
         if name in hashes:
             return f"{name}:{hashes[name]}"
@@ -87,46 +99,49 @@ class Resolver:
 
     def __init__(self, base: str) -> None:
         self._base = base
-        self._origins: dict[str, str] = {}  # as links spell it -> checked and normalised
-        self._starts: dict[str, tuple[str, str]] = {}  # "../../" or "/" -> what it means on this page
+        self._starts: dict[str, tuple[str, str]] = {}  # "https://host/", "../../" or "/" -> (URL, path) of it
 
     def __call__(self, link: str) -> tuple[str, str]:
         """(absolute URL, encoded, without fragment; its path, not percent-encoded), or UnusableError."""
-        if "/." in link.lstrip("./"):  # dot segments inside a path
-            return self._slowly(link)
-        if found := _ABSOLUTE.fullmatch(link):
-            start, rest = found.groups()
-            known = self._origins.get(start)
-            if known is None:
-                known = self._origins[start] = self._slowly(start)[0].rstrip("/")
-            return known + rest, unquote(rest, errors="surrogateescape") if "%" in rest else rest
-        if found := _RELATIVE.fullmatch(link):
-            start, rest = found.groups()
-            base = self._starts.get(start)
-            if base is None:
-                base = self._starts[start] = self._slowly(start)
-            path = unquote(rest, errors="surrogateescape") if "%" in rest else rest
-            return base[0] + rest, base[1] + path
-        return self._slowly(link)
+        found = None if "/." in link.lstrip("./") else _PLAIN.fullmatch(link)  # no dot segments inside a path
+        if found is None:
+            return _resolved(self._base, link)
+        url, path = self.start(found[1])
+        rest = found[2]
+        return url + rest, path + (unquote(rest, errors="surrogateescape") if "%" in rest else rest)
 
-    def _slowly(self, link: str) -> tuple[str, str]:
-        if _NOT_IN_URLS.search(link):
-            raise UnusableError("its URL holds a control character or is not valid Unicode")
-        try:
-            parts = urlsplit(urljoin(self._base, link.strip()))
-            host = parts.hostname or ""
-            # At most 254 characters (RFC 1035 allows 253): some Pythons take quadratic time for longer ones.
-            host = f"[{host}]" if "[" in parts.netloc else host[:254].encode("idna").decode("ascii")
-            netloc = host if parts.port is None else f"{host}:{parts.port}"
-        except ValueError:  # UnicodeError is one too
-            raise UnusableError(f"its URL {shown(link, 80)} cannot be read") from None
-        if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(host) or len(host) > 253:
-            raise UnusableError(f"its URL {shown(link, 80)} is not http or https with a host")
-        user, at, _ = parts.netloc.rpartition("@")
-        path = quote(parts.path or "/", safe=_URL_SAFE)
-        query = quote(parts.query, safe=_URL_SAFE + "?")
-        url = urlunsplit((parts.scheme, quote(user, safe=_URL_SAFE) + at + netloc, path, query, ""))
-        return url, unquote(path, errors="surrogateescape")
+    def start(self, start: str) -> tuple[str, str]:
+        """What the start of a link means on this page."""
+        known = self._starts.get(start)
+        if known is None:
+            known = self._starts[start] = _origin(start) if start[0] == "h" else _resolved(self._base, start)
+        return known
+
+
+def _resolved(base: str, link: str) -> tuple[str, str]:
+    if _NOT_IN_URLS.search(link):
+        raise UnusableError("its URL holds a control character or is not valid Unicode")
+    try:
+        parts = urlsplit(urljoin(base, link.strip()))
+        host = parts.hostname or ""
+        # At most 254 characters (RFC 1035 allows 253): some Pythons take quadratic time for longer ones.
+        host = f"[{host}]" if "[" in parts.netloc else host[:254].encode("idna").decode("ascii")
+        netloc = host if parts.port is None else f"{host}:{parts.port}"
+    except ValueError:  # UnicodeError is one too
+        raise UnusableError(f"its URL {shown(link, 80)} cannot be read") from None
+    if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(host) or len(host) > 253:
+        raise UnusableError(f"its URL {shown(link, 80)} is not http or https with a host")
+    user, at, _ = parts.netloc.rpartition("@")
+    path = quote(parts.path or "/", safe=_URL_SAFE)
+    query = quote(parts.query, safe=_URL_SAFE + "?")
+    url = urlunsplit((parts.scheme, quote(user, safe=_URL_SAFE) + at + netloc, path, query, ""))
+    return url, unquote(path, errors="surrogateescape")
+
+
+@lru_cache(maxsize=64)
+def _origin(start: str) -> tuple[str, str]:
+    """An index has its files on one or two hosts: what they mean is the same on each page."""
+    return _resolved("", start)
 
 
 class FileCheck:
@@ -151,6 +166,10 @@ class FileCheck:
             raise UnusableError(
                 f"no hash is stated that proves its content, such as sha256 ({shown(weak, 80)})"
             )
+        usual = _USUAL.fullmatch(link)
+        if usual is not None and usual[3] == filename:
+            path = usual[2]
+            return self._resolve.start(usual[1])[0] + path, path, hashes, digest
         url, path = self._resolve(link)
         return (
             url,
@@ -179,7 +198,7 @@ class FileCheck:
                 self.problem(
                     name, f"with {METADATA} its name is longer than {NAME_BYTES} bytes; served without"
                 )
-            elif file.path + METADATA in self._named_metadata:
+            elif self._named_metadata and file.path + METADATA in self._named_metadata:
                 del self._files[name]
                 raise UnusableError(f"its metadata would lie where the file {name}{METADATA} lies")
 

@@ -22,6 +22,7 @@ class Decision(NamedTuple):
     clash: list[str]  # paths that belong to another project: a file has one owner
     moved: dict[str, str]  # path of a file in `check`: the path in `drop` where it lies until now
     same: set[str]  # paths in `check` of which nothing says that they changed: their size may do
+    occupied: set[str]  # paths in `fetch` and `check` at which something lies
 
 
 def decide(
@@ -36,7 +37,7 @@ def decide(
     `rows` are the project's files by path, `size_of` the bytes of a file on disk (-1: none), `taken` whether
     a path belongs to another project; with `force` every file is checked again.
     """
-    decision = Decision([], [], [], [], [], {}, set())
+    decision = Decision([], [], [], [], [], {}, set(), set())
     wanted = set()
     for blob in blobs:
         path = blob.path
@@ -46,7 +47,10 @@ def decide(
             continue
         wanted.add(path)
         there = size_of(path)
-        if there < 0 or (blob.size >= 0 and there != blob.size):
+        if there < 0:
+            decision.fetch.append(blob)
+            continue
+        if blob.size >= 0 and there != blob.size:
             decision.fetch.append(blob)
         elif force or row is None or not row.verified or there != row.size:
             decision.check.append(blob)
@@ -57,6 +61,8 @@ def decide(
             decision.check.append(blob)
         else:
             decision.keep.append(row)
+            continue
+        decision.occupied.add(path)
     decision.drop[:] = [path for path in rows if path not in wanted]
     if decision.drop and decision.fetch:
         _find_moved(decision, rows, size_of)

@@ -11,11 +11,13 @@ import gc
 import os
 import pickle
 import queue
+import select
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import Connection, Pipe
 
 from . import syscalls
 from .config import Config
@@ -25,6 +27,8 @@ from .store import Store
 from .worker import Answer, Task, Worker
 
 _AHEAD = 6  # tasks that wait in a process for each of its threads, so that none is idle while we commit
+_TOGETHER = 8  # answers that travel in one message
+_HELD_BACK = 0.05  # seconds after which the next answer takes the waiting ones along
 
 
 class Pool:
@@ -60,6 +64,9 @@ class Pool:
                 _serve(theirs, make, threads)
             theirs.close()
             self._processes.append(_Process(pid, ours, threads))
+        self._poll = select.poll()
+        for process in self._processes:
+            self._poll.register(process.connection, select.POLLIN)
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Answer | None]:
         """Give out the tasks and yield the answers as they come; None every second without one.
@@ -77,14 +84,14 @@ class Pool:
                 exhausted = len(chunk) < free
                 if chunk:
                     process.send(chunk)
-            busy = {process.connection: process for process in self._processes if process.waiting}
-            if not busy:
+            if not any(process.waiting for process in self._processes):
                 return
-            ready = wait(list(busy), timeout=1)
+            ready = dict(self._poll.poll(1000))
             if not ready:
                 yield None
-            for connection in ready:
-                yield busy[connection].receive()  # type: ignore[index]
+            for process in self._processes:
+                if process.connection.fileno() in ready:
+                    yield from process.receive()
 
     def close(self) -> None:
         """End the processes. What they were fetching stays behind as parts."""
@@ -110,15 +117,16 @@ class _Process:
             raise self._death() from error
         self.waiting += len(tasks)
 
-    def receive(self) -> Answer:
+    def receive(self) -> list[Answer]:
         try:
-            answer = pickle.loads(self.connection.recv_bytes())  # noqa: S301 (from our own process)
+            answers = pickle.loads(self.connection.recv_bytes())  # noqa: S301 (from our own process)
         except (EOFError, OSError) as error:
             raise self._death() from error
-        self.waiting -= 1
-        if isinstance(answer, str):
-            raise RuntimeError(f"a worker failed:\n{answer}")  # noqa: TRY004
-        return answer  # type: ignore[no-any-return]
+        self.waiting -= len(answers)
+        for answer in answers:
+            if isinstance(answer, str):
+                raise RuntimeError(f"a worker failed:\n{answer}")  # noqa: TRY004
+        return answers  # type: ignore[no-any-return]
 
     def _death(self) -> BandersnatchError:
         return BandersnatchError(
@@ -133,9 +141,9 @@ def _serve(connection: Connection, make: Callable[[], Worker], threads: int) -> 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the parent ends us
         tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
-        lock = threading.Lock()
+        outbox = _Outbox(connection)
         for _ in range(threads):
-            threading.Thread(target=_work, args=(make(), tasks, connection, lock), daemon=True).start()
+            threading.Thread(target=_work, args=(make(), tasks, outbox), daemon=True).start()
         while True:
             for task in pickle.loads(connection.recv_bytes()):  # noqa: S301 (from our own process)
                 tasks.put(task)
@@ -143,18 +151,36 @@ def _serve(connection: Connection, make: Callable[[], Worker], threads: int) -> 
         os._exit(0)
 
 
-def _work(
-    worker: Worker, tasks: queue.SimpleQueue[Task], connection: Connection, lock: threading.Lock
-) -> None:
+def _work(worker: Worker, tasks: queue.SimpleQueue[Task], outbox: _Outbox) -> None:
     while True:
         task = tasks.get()
         try:
             answer: Answer | str = worker.do(task)
         except BaseException:
             answer = traceback.format_exc()
-        message = pickle.dumps(answer, 5)
-        try:
-            with lock:
-                connection.send_bytes(message)
-        except OSError:
-            os._exit(0)
+        outbox.put(answer, more=not tasks.empty())
+
+
+class _Outbox:
+    """Answers on their way to the parent: a message for each one would cost more than making a small one."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._answers: list[Answer | str] = []
+        self._since = 0.0
+
+    def put(self, answer: Answer | str, more: bool) -> None:
+        """Take an answer, and send what has gathered unless `more` will soon follow."""
+        with self._lock:
+            now = time.monotonic()
+            if not self._answers:
+                self._since = now
+            self._answers.append(answer)
+            if more and len(self._answers) < _TOGETHER and now - self._since < _HELD_BACK:
+                return
+            try:
+                self._connection.send_bytes(pickle.dumps(self._answers, 5))
+            except OSError:
+                os._exit(0)
+            self._answers.clear()

@@ -28,6 +28,8 @@ CREATE TABLE failure (name TEXT PRIMARY KEY, reason TEXT, since INTEGER) WITHOUT
 CREATE TABLE begun (path TEXT PRIMARY KEY, project TEXT) WITHOUT ROWID;
 """
 
+_AT_ONCE = 500  # values in a query: every SQLite takes 999
+
 # A page is read when upstream says something new of it, when it failed before, when the settings that shape
 # pages changed, when its turn for a re-read has come (or the clock jumped), or when the index has no serials.
 _DUE = """
@@ -205,10 +207,14 @@ class State(Database):
         rows = self._rows("SELECT path, digest, size, verified FROM file WHERE project = ?", (name,))
         return {row[0]: Row(row[0], row[1], row[2], bool(row[3])) for row in rows}
 
-    def owner(self, path: str) -> str | None:
-        """The project that a path belongs to."""
-        name: str | None = self._value("SELECT project FROM file WHERE path = ?", (path,))
-        return name
+    def owners(self, paths: Sequence[str]) -> dict[str, str]:
+        """The projects that these paths belong to; a path of nobody's is left out."""
+        found: dict[str, str] = {}
+        for start in range(0, len(paths), _AT_ONCE):
+            some = paths[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            found |= self._rows(f"SELECT path, project FROM file WHERE path IN ({marks})", some)  # noqa: S608
+        return found
 
     def put_files(self, rows: Iterable[tuple[str, Row]]) -> None:
         """Remember files: (project, file)."""
@@ -251,7 +257,7 @@ class State(Database):
 
     def has_file(self, path: str) -> bool:
         """Whether this path belongs to a mirrored project."""
-        return self.owner(path) is not None
+        return self._value("SELECT 1 FROM file WHERE path = ?", (path,)) is not None
 
     def forget_all(self) -> None:
         """Empty what an unfinished take-over of the disk has written."""

@@ -90,6 +90,11 @@ class Store:
         with _as_storage_error(self.directory):
             syscalls.syncfs(self.directory)
 
+    def is_empty(self) -> bool:
+        """Whether no page and no file is there, nor what may hold one."""
+        with _as_storage_error(self.web):
+            return not any(os.path.isdir(path) and os.listdir(path) for path in (self.simple, self.packages))
+
     # Files
 
     def part(self, digest: str, path: str) -> str:
@@ -137,10 +142,15 @@ class Store:
 
     def files(self) -> Iterator[str]:
         """Every path below web/packages that is not a directory, relative to web/."""
-        for top, _, names in os.walk(self.packages):
-            below = os.path.relpath(top, self.web)
-            for name in names:
-                yield f"{below}/{name}"
+        waiting = [os.path.basename(self.packages)]
+        while waiting:
+            below = waiting.pop()
+            with contextlib.suppress(OSError), os.scandir(f"{self.web}/{below}") as entries:
+                for entry in entries:
+                    if not entry.is_dir():
+                        yield f"{below}/{entry.name}"
+                    elif not entry.is_symlink():
+                        waiting.append(f"{below}/{entry.name}")
 
     def old_layout(self) -> Iterator[tuple[str, str]]:
         """(project, path) of the files in packages/<Python version>/<letter>/<project>/."""

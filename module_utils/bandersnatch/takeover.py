@@ -6,6 +6,7 @@ mirror.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Collection, Iterator
 
@@ -54,7 +55,7 @@ def adopt(store: Store, state: State, note: Callable[[str], None], check: Callab
         state.put_files(_old_layout(store, state, check))
         state.put("adopted", "yes")
         state.put("root", "stale")
-        state.put("sweep", "due")
+        state.put("sweep", None if store.is_empty() else "due")
 
 
 def _old_layout(store: Store, state: State, check: Callable[[], None]) -> Iterator[tuple[str, Row]]:
@@ -95,16 +96,20 @@ def sweep(store: Store, state: State, check: Callable[[], None]) -> int:
     early.
     """
     count = 0
-    waiting = dict(state.begun())  # complete files of projects that are not
-    for directory, found in store.page_directories():
-        check()
-        known = state.has_project(found)
-        # Where hash-index was switched, a page waits at its old place for its project's next good read.
-        if not (known and (directory == store.page(found) or not os.path.lexists(store.page(found)))):
-            store.remove_stray(directory)
-    for path in store.files():
-        check()
-        if path not in waiting and not state.has_file(path):
-            store.remove_file(path)
-            count += 1
+    with state.reading():
+        waiting = dict(state.begun())  # complete files of projects that are not
+        for directory, found in store.page_directories():
+            check()
+            known = state.has_project(found)
+            # Where hash-index was switched, a page waits at its old place for its project's next good read.
+            if not (known and (directory == store.page(found) or not os.path.lexists(store.page(found)))):
+                store.remove_stray(directory)
+        files = store.files()
+        while some := list(itertools.islice(files, _BATCH)):
+            check()
+            owned = state.owners(some)
+            for path in some:
+                if path not in owned and path not in waiting:
+                    store.remove_file(path)
+                    count += 1
     return count

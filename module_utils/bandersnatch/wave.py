@@ -98,21 +98,22 @@ class Waves:
         tasks = (
             PageTask(one.name, None if self._force else one.etag, one.listed_serial, one.known) for one in due
         )
-        for answer in self._pooled(tasks):
-            assert isinstance(answer, PageAnswer)
-            one = by_name[answer.name]
-            if answer.outcome == "same":
-                same.append(one)
-            elif answer.outcome == "new" and not answer.quarantined:
-                works.append(self._weigh(one, answer, claims))
-            elif answer.outcome in {"new", "gone"}:
-                self._not_served(one, answer.quarantined, gone)
-            else:
-                self._tally.fail(one.name, answer.reason)
-            if answer.outcome in {"same", "gone"} or one.name in self._tally.failures:
-                self._progress.advance(projects=1)
-            if self.ended():
-                break
+        with self._state.reading():
+            for answer in self._pooled(tasks):
+                assert isinstance(answer, PageAnswer)
+                one = by_name[answer.name]
+                if answer.outcome == "same":
+                    same.append(one)
+                elif answer.outcome == "new" and not answer.quarantined:
+                    works.append(self._weigh(one, answer, claims))
+                elif answer.outcome in {"new", "gone"}:
+                    self._not_served(one, answer.quarantined, gone)
+                else:
+                    self._tally.fail(one.name, answer.reason)
+                if answer.outcome in {"same", "gone"} or one.name in self._tally.failures:
+                    self._progress.advance(projects=1)
+                if self.ended():
+                    break
         self._confirm(same)
         return works, gone
 
@@ -137,12 +138,10 @@ class Waves:
     def _weigh(self, one: Due, answer: PageAnswer, claims: set[str]) -> Work:
         """Compare the page with what is on disk. `claims`: new paths of this wave, which have an owner."""
         rows = self._state.files_of(one.name) if one.known else {}
+        owners = self._state.owners([blob.path for blob in answer.blobs if blob.path not in rows])
 
         def taken(path: str) -> bool:
-            if path in claims:
-                return True
-            owner = self._state.owner(path)
-            return owner is not None and owner != one.name
+            return path in claims or owners.get(path, one.name) != one.name
 
         decision = plan.decide(answer.blobs, rows, self._store.size_of, taken, self._force)
         claims.update(blob.path for blob in decision.fetch)
@@ -208,17 +207,17 @@ class Waves:
             elif answer.outcome == "fetched":
                 work.parts.append((answer.part, path))
                 work.placed += answer.size
-                if self._store.size_of(path) >= 0:
+                if path in work.decision.occupied:
                     work.replaced.add(path)
             return
         work.reasons.append(f"{path.rpartition('/')[2]}: {answer.reason}")
         if answer.outcome == "bad":
             work.missing.append(path)
-            if self._store.size_of(path) >= 0:
+            if path in work.decision.occupied:
                 work.decision.drop.append(path)  # its content is wrong
         else:
             work.broken = True
-            if self._store.size_of(path) >= 0:
+            if path in work.decision.occupied:
                 work.suspect.append(Row(path, "", -1, False))
 
     def _pooled(self, tasks: Iterable[Task], idle: Callable[[], None] = lambda: None) -> Iterator[Answer]:

@@ -163,11 +163,11 @@ def test_a_doomed_project_that_comes_back_is_read_whole(state: State) -> None:
 def test_files_have_one_owner(state: State) -> None:
     state.put_files([("six", Row("p", "sha256:1", 3, True))])
     assert state.files_of("six") == {"p": Row("p", "sha256:1", 3, True)}
-    assert state.owner("p") == "six"
+    assert state.owners(["p", "q"]) == {"p": "six"}
     state.put_files([("seven", Row("p", "", -1, False))])
     assert state.files_of("six") == {}
     state.drop_files(["p"])
-    assert state.owner("p") is None
+    assert state.owners(["p"]) == {}
     assert not state.has_file("p")
 
 

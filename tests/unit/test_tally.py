@@ -17,7 +17,7 @@ BLOB = Blob("packages/aa/bb/cc/six-1.0.tar.gz", "https://files.example.org/six",
 
 
 def work(name: str = "six", known: bool = True, **changes: Any) -> Work:
-    decision = Decision([], [], [], [], [], {}, set())
+    decision = Decision([], [], [], [], [], {}, set(), set())
     made = Work(Due(name, name, 1, known, None), PageAnswer(name, "new"), decision)
     for field, value in changes.items():
         setattr(made, field, value)
