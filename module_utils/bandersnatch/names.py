@@ -11,6 +11,7 @@ METADATA = ".metadata"  # PEP 658: appended to the URL of a file, it is the URL 
 _SEPARATORS = re.compile(r"[-_.]+")
 # PEP 508: "^([A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9])$", case-insensitive. Spelled out: re.IGNORECASE would
 # let in the long s and the Kelvin sign.
+_NORMALIZED = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")  # as most names are
 _PROJECT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 # What nearly every file is called, and where it lies: one match, no more.
@@ -31,9 +32,20 @@ def normalize(name: str) -> str:
     return _SEPARATORS.sub("-", name).lower()
 
 
+def project_name(name: str) -> str | None:
+    """`name`, normalised, if PEP 508 allows it and it can be the name of a directory; else None."""
+    if _NORMALIZED.fullmatch(name):
+        normalized = name
+    elif _PROJECT.fullmatch(name):
+        normalized = normalize(name)
+    else:
+        return None
+    return normalized if len(normalized) <= NAME_BYTES else None
+
+
 def is_project_name(name: str) -> bool:
-    """True if `name` is one that PEP 508 allows and that, normalised, can be the name of a directory."""
-    return _PROJECT.fullmatch(name) is not None and len(normalize(name)) <= NAME_BYTES
+    """True if a project can be called so."""
+    return project_name(name) is not None
 
 
 def safe_filename(name: str) -> str | None:

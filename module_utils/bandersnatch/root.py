@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterable, Iterator
 from json import JSONDecodeError
 from json.encoder import encode_basestring_ascii as _text
+from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from .index import DECODER, is_json
 from .index_html import API_VERSION, HTML_FOOT, Attributes, IndexParser, escape, html_head
 from .model import Listed
-from .names import is_project_name, normalize, shown
+from .names import is_project_name, normalize, project_name, shown
 from .pagecheck import SHOWN_PROBLEMS, check_version, page_error, serial_of
 
 _CHUNK = 1 << 16  # bytes, about, of each chunk that is written
@@ -167,25 +168,44 @@ class _JsonRoot:
         if buffer[position] == "]":
             follows = _NEXT.match(buffer, position + 1)
             return position if follows is None else self._after(follows, "}")
-        decode, following, take = DECODER.raw_decode, _NEXT.match, rows.append
+        position = self._most(buffer, position, rows)
         while True:
             try:
-                entry, end = decode(buffer, position)
+                entry, end = DECODER.raw_decode(buffer, position)
             except JSONDecodeError:
                 return position
-            follows = following(buffer, end)
+            follows = _NEXT.match(buffer, end)
             if follows is None:
                 return position
-            name = entry.get("name") if type(entry) is dict else None
-            if type(name) is str and is_project_name(name):
-                take(Listed(normalize(name), name, serial_of(entry.get("_last-serial"))))
-            else:
-                self._problems.add(name)
+            self._take_entries([entry], rows)
             if follows[1] != ",":
                 if follows[1] != "]":
                     raise self._broken("its list of projects ends with a brace")
                 return follows.start(1)
             position = follows.end()
+
+    def _most(self, buffer: str, position: int, rows: list[Listed]) -> int:
+        """Take in the projects up to the last comma after one, all at once: a third of the time.
+
+        Where that comma is no border of two projects, this is no JSON, and nothing is taken in.
+        """
+        border = buffer.rfind("},", position) + 1
+        if not border:
+            return position
+        try:
+            entries = DECODER.decode(f"[{buffer[position:border]}]")
+        except ValueError:
+            return position
+        self._take_entries(entries, rows)
+        return _skip_space(buffer, border + 1)
+
+    def _take_entries(self, entries: list[Any], rows: list[Listed]) -> None:
+        for entry in entries:
+            name = entry.get("name") if type(entry) is dict else None
+            if type(name) is str and (normalized := project_name(name)):
+                rows.append(Listed(normalized, name, serial_of(entry.get("_last-serial"))))
+            else:
+                self._problems.add(name)
 
     def _after(self, follows: re.Match[str], last: str) -> int:
         """Go on after a member of the object: with the next one, or at its end."""

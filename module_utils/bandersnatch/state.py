@@ -6,6 +6,7 @@ they are gone. Losing it costs a full check, never data.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -28,6 +29,9 @@ CREATE TABLE failure (name TEXT PRIMARY KEY, reason TEXT, since INTEGER) WITHOUT
 CREATE TABLE begun (path TEXT PRIMARY KEY, project TEXT) WITHOUT ROWID;
 """
 
+_LIST = """INSERT INTO listed VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE
+    SET display = excluded.display, serial = excluded.serial, wanted = excluded.wanted
+    WHERE display IS NOT excluded.display OR serial IS NOT excluded.serial OR wanted IS NOT excluded.wanted"""
 _AT_ONCE = 500  # values in a query: every SQLite takes 999
 
 # A page is read when upstream says something new of it, when it failed before, when the settings that shape
@@ -116,13 +120,23 @@ class State(Database):
     # What upstream lists
 
     def replace_listed(self, rows: Iterable[tuple[Listed, bool]]) -> None:
-        """Forget what upstream listed and take these (line, wanted)."""
+        """Forget what upstream listed and take these (line, wanted). What stays the same is not written."""
+        # Not the names: 700,000 would take 60 MB. (Should a name that is gone share its hash with one that is
+        # listed, the next run finds it: its strings have other hashes.)
+        hashes = array("q")
+
+        def values() -> Iterator[tuple[object, ...]]:
+            for line, wanted in rows:
+                hashes.append(hash(line.name))
+                yield (*line, wanted)
+
         with self._guarded():
-            self._db.execute("DELETE FROM listed")
-            self._db.executemany(
-                "INSERT OR IGNORE INTO listed VALUES (?, ?, ?, ?)",
-                ((line.name, line.display, line.serial, wanted) for line, wanted in rows),
-            )
+            self._db.executemany(_LIST, values())
+            if len(hashes) != self._value("SELECT COUNT(*) FROM listed"):
+                known = set(hashes)
+                names = self._db.execute("SELECT name FROM listed")
+                gone = [row for row in names if hash(row[0]) not in known]
+                self._db.executemany("DELETE FROM listed WHERE name = ?", gone)
 
     def count_due(self, terms: dict[str, object]) -> int:
         """How many pages `due` will give."""

@@ -138,6 +138,22 @@ def test_a_name_that_is_listed_twice_counts_once(state: State) -> None:
     assert due(state) == ["six"]
 
 
+def test_a_new_list_writes_only_what_differs(state: State) -> None:
+    def changes() -> int:
+        return state._db.total_changes  # the one thing that tells
+
+    names = [f"p{number}" for number in range(1_000)]
+    state.replace_listed([listed(name) for name in names])
+    before = changes()
+    state.replace_listed([listed(name) for name in reversed(names)])
+    assert changes() == before
+    others = [*names[:500], "new", *names[501:]]
+    state.replace_listed([listed(name, serial=9 if name == "p7" else 5) for name in others])
+    assert changes() == before + 3
+    found = {one.name: one.listed_serial for one in state.due(TERMS, "", 2_000)}
+    assert found == {name: 9 if name == "p7" else 5 for name in others}
+
+
 def test_what_is_not_listed_or_not_wanted_is_gone(state: State) -> None:
     state.replace_listed([listed("kept"), listed("blocked", wanted=False)])
     state.put_projects([project(name) for name in ("kept", "blocked", "deleted")])

@@ -115,6 +115,15 @@ def test_names_are_normalised(place: Place) -> None:
     assert [name for name, _, _ in place.state.roots()] == ["s-ix"]
 
 
+def test_a_mirror_that_began_empty_needs_no_sweep(place: Place) -> None:
+    place.adopt()
+    assert place.state.get("sweep") is None
+    place.state.put("adopted", None)
+    place.lay(path_of("orphan-1.0.tar.gz"))
+    place.adopt()
+    assert place.state.get("sweep") == "due"
+
+
 def test_adopting_again_starts_over(place: Place) -> None:
     place.own("from before", path_of("old"))
     place.adopt()
