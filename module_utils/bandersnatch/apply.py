@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from . import index
 from .config import Config
+from .errors import ContentError
 from .model import Page
 from .plan import Decision, next_check
 from .state import Due, Project, Row, State
@@ -19,7 +20,7 @@ from .store import Store, storage_error
 from .summary import one_line
 from .worker import PageAnswer, read_page, render
 
-_REMOVE_AT_ONCE = 200  # projects in a transaction
+_AT_ONCE = 200  # projects in a transaction
 
 
 @dataclass(slots=True)
@@ -178,6 +179,43 @@ class Committer:
         page = index.without(page, frozenset(work.replaced))
         self._store.stage(work.name, render(self._config, page), interim=True)
 
+    def restyle(self, names: Sequence[str], dry: bool) -> list[str]:
+        """Write kept pages that upstream has no more as the settings want them; gives those that change."""
+        changed: list[str] = []
+        for start in range(0, len(names), _AT_ONCE):
+            read = [
+                (name, pages) for name in names[start : start + _AT_ONCE] if (pages := self._styled(name))
+            ]
+            other = [(name, pages) for name, pages in read if not self._store.is_served(name, pages)]
+            changed += [name for name, _ in other]
+            if dry:
+                continue
+            for name, pages in other:
+                self._store.stage(name, pages)
+            if other:
+                self._store.flush()
+            for name, _ in other:
+                self._store.publish(name)
+                self._store.leave_other_layout(name)
+            with self._state.transaction():
+                self._state.restyled([name for name, _ in read], self._fingerprint)
+        return changed
+
+    def _styled(self, name: str) -> dict[str, bytes] | None:
+        """The page that is there in the form that the settings want; None where its links forbid that."""
+        where = self._store.found_page(name)
+        if where is None:
+            return None
+        try:
+            page = read_page(where, name)
+        except (OSError, ContentError):
+            return None
+        here = [self._store.size_of(file.path) >= 0 for file in page.files]
+        links_files = self._config.release_files
+        if not (all(here) if links_files else not any(here)):
+            return None  # made when release-files was otherwise: new links would lead nowhere
+        return render(self._config, page)
+
     def _read(self, directory: str, name: str) -> Page:
         """A page that a worker has just rendered or compared."""
         try:
@@ -188,8 +226,8 @@ class Committer:
     def remove(self, names: Sequence[str]) -> int:
         """Take projects off: page, then files, then state. Gives the number of files."""
         count = 0
-        for start in range(0, len(names), _REMOVE_AT_ONCE):
-            batch = names[start : start + _REMOVE_AT_ONCE]
+        for start in range(0, len(names), _AT_ONCE):
+            batch = names[start : start + _AT_ONCE]
             with self._state.transaction():
                 self._state.doom(batch)
             for name in batch:

@@ -90,10 +90,11 @@ def bytes_to_fetch(decisions: Iterable[Decision]) -> int:
     return sum(blob.size for decision in decisions for blob in decision.fetch if blob.size > 0)
 
 
-def guard(removals: Sequence[str], mirrored: int, most: int, percent: float) -> None:
+def guard(removals: Sequence[str], mirrored: int, most: int, percent: float, begun: bool = False) -> None:
     """Refuse to remove more than `most` projects and `percent` of the mirror, or all of it.
 
-    Raises GuardError, which names the first ones and the way to let it through.
+    `begun`: earlier waves of the run are in place. Raises GuardError, which names the first ones and the way
+    to let it through.
     """
     count = len(removals)
     too_many = count > most and count > mirrored * percent / 100
@@ -101,8 +102,13 @@ def guard(removals: Sequence[str], mirrored: int, most: int, percent: float) -> 
     if not (too_many or everything):
         return
     names = ", ".join(removals[:_NAMED]) + (f" and {count - _NAMED} more" if count > _NAMED else "")
+    state = (
+        "No page was removed; what this run had brought before is in place"
+        if begun
+        else "Nothing was changed"
+    )
     raise GuardError(
-        f"refused to remove {count} of {mirrored} projects: {names}. Nothing was changed. If upstream or the "
+        f"refused to remove {count} of {mirrored} projects: {names}. {state}. If upstream or the "
         f"filters really mean it, run once with --allow-removals (limits: max-removals = {most} and "
         f"max-removals-percent = {percent:g})"
     )

@@ -6,8 +6,10 @@ than cores gain nothing either. What waits for the network waits in threads.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
+import itertools
 import os
 import pickle
 import queue
@@ -24,15 +26,24 @@ from .config import Config
 from .errors import BandersnatchError
 from .net import NetSettings
 from .store import Store
-from .worker import Answer, Task, Worker
+from .worker import Answer, FileAnswer, PageAnswer, PageTask, Task, Worker
 
 _AHEAD = 6  # tasks that wait in a process for each of its threads, so that none is idle while we commit
 _TOGETHER = 8  # answers that travel in one message
 _HELD_BACK = 0.05  # seconds after which the next answer takes the waiting ones along
+_DEATHS = 20  # killed worker processes after which the fault is the host's, not a task's
+_KILLED = (
+    "a worker process was killed, for lack of memory it seems: "
+    "look at the kernel log; fewer `workers` need less of it"
+)
 
 
 class Pool:
-    """The worker processes of a run. They end with their parent, however it ends."""
+    """The worker processes of a run. They end with their parent, however it ends.
+
+    One that is killed (for lack of memory, most often) has a successor. What it had been given is then tried
+    task by task, each alone in a process: the one that kills its process again has failed, and no other.
+    """
 
     def __init__(
         self, config: Config, store: Store, settings: NetSettings, *, held: int | None, dry: bool
@@ -42,64 +53,89 @@ class Pool:
         # exists by now is shared with the workers and stays.
         gc.set_threshold(200_000, 20, 20)
         gc.freeze()
-        count = max(1, min(os.cpu_count() or 1, config.workers))
+        self._make = functools.partial(Worker, config, store, settings, dry)
+        self._held = held
         self._processes: list[_Process] = []
-        for number in range(count):
-            threads = config.workers // count + (number < config.workers % count)
-            try:
-                ours, theirs = Pipe()
-                pid = os.fork()
-            except OSError as error:
-                self.close()
-                raise BandersnatchError(
-                    f"cannot start a worker process: {error.strerror}. Lower `workers`, or raise the limits"
-                ) from error
-            if pid == 0:
-                for other in self._processes:
-                    other.connection.close()
-                ours.close()
-                if held is not None:
-                    os.close(held)
-                make = functools.partial(Worker, config, store, settings, dry)
-                _serve(theirs, make, threads)
-            theirs.close()
-            self._processes.append(_Process(pid, ours, threads))
         self._poll = select.poll()
-        for process in self._processes:
-            self._poll.register(process.connection, select.POLLIN)
+        self._suspects: list[Task] = []
+        self._deaths = 0
+        count = max(1, min(os.cpu_count() or 1, config.workers))
+        for number in range(count):
+            self._start(config.workers // count + (number < config.workers % count))
+
+    def _start(self, threads: int) -> None:
+        try:
+            ours, theirs = Pipe()
+            pid = os.fork()
+        except OSError as error:
+            self.close()
+            raise BandersnatchError(
+                f"cannot start a worker process: {error.strerror}. Lower `workers`, or raise the limits"
+            ) from error
+        if pid == 0:
+            for other in self._processes:
+                other.connection.close()
+            ours.close()
+            if self._held is not None:
+                os.close(self._held)
+            _serve(theirs, self._make, threads)
+        theirs.close()
+        self._processes.append(_Process(pid, ours, threads))
+        self._poll.register(ours, select.POLLIN)
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Answer | None]:
         """Give out the tasks and yield the answers as they come; None every second without one.
 
-        A caller that leaves the loop early must not run the pool again.
+        A caller that leaves the loop early must not run the pool again. Raises BandersnatchError where one
+        process after the other is killed.
         """
         source = iter(tasks)
-        exhausted = False
         while True:
             for process in self._processes:
-                free = process.threads * _AHEAD - process.waiting
-                if exhausted or free < process.threads:
-                    continue
-                chunk = [task for _, task in zip(range(free), source, strict=False)]
-                exhausted = len(chunk) < free
-                if chunk:
-                    process.send(chunk)
+                process.send(self._next(process, source))
             if not any(process.waiting for process in self._processes):
                 return
             ready = dict(self._poll.poll(1000))
             if not ready:
                 yield None
-            for process in self._processes:
+            for process in list(self._processes):
                 if process.connection.fileno() in ready:
-                    yield from process.receive()
+                    answers = process.receive()
+                    yield from self._after_death(process) if answers is None else answers
+
+    def _next(self, process: _Process, source: Iterator[Task]) -> list[Task]:
+        """What a process is to do next: a suspect alone, else as much as keeps it busy."""
+        free = process.threads * _AHEAD - len(process.waiting)
+        if process.alone or free < process.threads:
+            return []
+        if self._suspects:
+            process.alone = not process.waiting
+            return [self._suspects.pop()] if process.alone else []
+        return list(itertools.islice(source, free))
+
+    def _after_death(self, process: _Process) -> Iterator[Answer]:
+        """Put a new process in the place of one that has ended, and say what has failed by that."""
+        self._deaths += 1
+        lost = list(process.waiting.values())
+        self._poll.unregister(process.connection)
+        self._processes.remove(process)
+        process.end()
+        if self._deaths > _DEATHS:
+            raise BandersnatchError(f"{_KILLED}, for the {self._deaths}th time in this run")
+        self._start(process.threads)
+        if not process.alone:
+            self._suspects += reversed(lost)
+            return
+        for task in lost:
+            if isinstance(task, PageTask):
+                yield PageAnswer(task.name, "failed", _KILLED)
+            else:
+                yield FileAnswer(task.name, task.blob.path, "failed", _KILLED)
 
     def close(self) -> None:
         """End the processes. What they were fetching stays behind as parts."""
         for process in self._processes:
-            process.connection.close()
-            os.kill(process.pid, signal.SIGKILL)
-        for process in self._processes:
-            os.waitpid(process.pid, 0)
+            process.end()
         self._processes.clear()
 
 
@@ -108,30 +144,34 @@ class _Process:
         self.pid = pid
         self.connection = connection
         self.threads = threads
-        self.waiting = 0
+        self.waiting: dict[tuple[str, str], Task] = {}  # tasks without an answer, by project and path
+        self.alone = False  # it has one task, which it may not survive
 
     def send(self, tasks: list[Task]) -> None:
-        try:
+        if not tasks:
+            return
+        for task in tasks:
+            self.waiting[task.name, "" if isinstance(task, PageTask) else task.blob.path] = task
+        with contextlib.suppress(OSError):  # it has ended: `receive` will find that
             self.connection.send_bytes(pickle.dumps(tasks, 5))
-        except OSError as error:
-            raise self._death() from error
-        self.waiting += len(tasks)
 
-    def receive(self) -> list[Answer]:
+    def receive(self) -> list[Answer] | None:
+        """The next answers; None where the process has ended."""
         try:
             answers = pickle.loads(self.connection.recv_bytes())  # noqa: S301 (from our own process)
-        except (EOFError, OSError) as error:
-            raise self._death() from error
-        self.waiting -= len(answers)
+        except (EOFError, OSError):
+            return None
         for answer in answers:
             if isinstance(answer, str):
                 raise RuntimeError(f"a worker failed:\n{answer}")  # noqa: TRY004
+            del self.waiting[answer.name, "" if isinstance(answer, PageAnswer) else answer.path]
+        self.alone = False
         return answers  # type: ignore[no-any-return]
 
-    def _death(self) -> BandersnatchError:
-        return BandersnatchError(
-            f"worker process {self.pid} ended unexpectedly (out of memory, or killed): look at the kernel log"
-        )
+    def end(self) -> None:
+        self.connection.close()
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
 
 
 def _serve(connection: Connection, make: Callable[[], Worker], threads: int) -> None:

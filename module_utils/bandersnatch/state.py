@@ -174,6 +174,21 @@ class State(Database):
         )
         return [name for (name,) in rows]
 
+    def kept(self, fingerprint: str) -> list[str]:
+        """Those of `gone` whose pages were written with other settings than these."""
+        rows = self._rows(
+            """SELECT name FROM project AS p WHERE fingerprint IS NOT ? AND NOT EXISTS
+            (SELECT 1 FROM listed AS l WHERE l.name = p.name AND l.wanted) ORDER BY name""",
+            (fingerprint,),
+        )
+        return [name for (name,) in rows]
+
+    def restyled(self, names: Iterable[str], fingerprint: str) -> None:
+        """Remember with which settings the pages of these projects are written now."""
+        with self._guarded():
+            rows = ((fingerprint, name) for name in names)
+            self._db.executemany("UPDATE project SET fingerprint = ? WHERE name = ?", rows)
+
     # What is mirrored
 
     def count_projects(self) -> int:

@@ -226,8 +226,15 @@ class Store:
 
     def leave_other_layout(self, name: str) -> None:
         """Take a project's page away from where the other setting of hash-index has it."""
-        other = f"{self.simple}/{name}" if self._hash_index else f"{self.simple}/{name[0]}/{name}"
-        self.remove_stray(other)
+        self.remove_stray(self._other_page(name))
+
+    def _other_page(self, name: str) -> str:
+        return f"{self.simple}/{name}" if self._hash_index else f"{self.simple}/{name[0]}/{name}"
+
+    def found_page(self, name: str) -> str | None:
+        """The directory where a project's page is now, in either layout of hash-index."""
+        places = (self.page(name), self._other_page(name))
+        return next((place for place in places if not os.path.islink(place) and _has_page(place)), None)
 
     def page_directories(self) -> Iterator[tuple[str, str]]:
         """(directory, its name) for each project page on disk, in either layout of hash-index."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from . import VERSION, announce, interrupt, listing, lock, plan, takeover
 from .apply import Committer
 from .config import Config
-from .errors import StorageError, UnreachableError
+from .errors import BandersnatchError, StorageError, UnreachableError
 from .history import Size
 from .net import Client, NetSettings
 from .pool import Pool
@@ -188,14 +188,20 @@ class _Run:
             lost.extend(more)
             if not self._options.allow_removals:
                 config = self._config
-                plan.guard(lost, mirrored, config.max_removals, config.max_removals_percent)
+                begun = bool(before) and not self._options.dry_run
+                plan.guard(lost, mirrored, config.max_removals, config.max_removals_percent, begun)
 
+        before = after = ""  # the last project of the wave before, and of this one
         allow([])
-        after = ""
         self._progress.start("reading pages", projects=state.count_due(terms))
-        while not self._waves.ended() and (due := state.due(terms, after, WAVE)):
-            after = due[-1].name
-            removals += self._waves.carry_out(due, allow)
+        try:
+            while not self._waves.ended() and (due := state.due(terms, after, WAVE)):
+                before, after = after, due[-1].name
+                removals += self._waves.carry_out(due, allow)
+        except BandersnatchError as error:
+            if not (self._options.dry_run or isinstance(error, StorageError)):
+                publish_root(self._config, self._store, state, frozenset())  # what is in place shall be found
+            raise
         silent = self._waves.asked and not self._waves.answered
         if self._tally.failures and silent and not self._stop.is_set():
             name, reason = next(iter(self._tally.failures.items()))
@@ -203,6 +209,9 @@ class _Run:
         if self._stop.is_set():
             removals.clear()
         self._tally.removed = sorted(set(removals))
+        if not (self._config.delete_packages or self._waves.ended()):
+            kept = sorted({*self._waves.kept, *state.kept(self._fingerprint)})
+            self._tally.updated += self._committer.restyle(kept, self._options.dry_run)
         if self._options.dry_run:
             self._tally.files_removed += sum(len(state.files_of(name)) for name in self._tally.removed)
         else:

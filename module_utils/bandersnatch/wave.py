@@ -54,6 +54,7 @@ class Waves:
         self._pool: Pool | None = None
         self._silent: set[str] = set()  # projects since the last answer whose requests had none
         self.asked = self.answered = False
+        self.kept: list[str] = []  # what upstream no longer serves, and delete-packages = false keeps
 
     def close(self) -> None:
         """End the worker processes."""
@@ -71,6 +72,7 @@ class Waves:
         """
         works, gone = self._read(due)
         if not self._config.delete_packages:
+            self.kept += gone
             gone = []
         allow(gone + [work.name for work in works if work.decision.drop and not work.answer.blobs])
         if self._dry:

@@ -15,7 +15,7 @@ def patched(mirror: Mirror, change: str, *options: str) -> Run:
     """`bandersnatch mirror` after `change` (Python) has been done to the engine's modules."""
     program = (
         "import os, sys\n"
-        "from bandersnatch import apply, cli, index, publish, state, store, sync, tally\n"
+        "from bandersnatch import apply, cli, index, publish, state, store, sync, tally, wave, worker\n"
         f"{change}\n"
         "sys.exit(cli.main(sys.argv[1:]))\n"
     )

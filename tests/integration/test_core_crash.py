@@ -181,6 +181,60 @@ def test_the_guard_counts_over_all_waves(upstream: Simulator, mirror: Mirror) ->
     mirror.assert_equal()
 
 
+def test_a_refusal_after_the_first_wave_says_what_is_in_place(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream, 6)
+    mirror.configure(max_removals=1, max_removals_percent=1)
+    mirror.sync()
+    upstream.add_project("aaa", "1.0")
+    for number in range(3):
+        for version in ("1.0", "1.1"):
+            upstream.delete_release(f"alpha-{number}", version)
+    done = patched(mirror, "sync.WAVE = 1")
+    assert done.exit_code == 4, done.output
+    assert "Nothing was changed" not in done.output
+    assert "what this run had brought before is in place" in done.output
+    assert "aaa" in (mirror.served.root() or {})
+    mirror.assert_holds(finished=False)
+    mirror.configure(max_removals=0, max_removals_percent=0)
+    upstream.delete_project("alpha-5")
+    assert "Nothing was changed" in mirror.sync(expect=4).output
+
+
+def test_upstream_that_falls_silent_leaves_a_root_index_of_what_came(
+    upstream: Simulator, mirror: Mirror
+) -> None:
+    small(upstream, 6)
+    mirror.configure(timeout=1, global_timeout=1, workers=1)
+    upstream.fault(faults.reset("/simple/alpha-[2-5].*"))
+    done = patched(mirror, "sync.WAVE = 2; wave._SILENT = 2")
+    assert done.exit_code == 6, done.output
+    assert "stopped answering" in done.output
+    assert set(mirror.served.page_dirs()) == set(mirror.served.root() or {}) == {"alpha-0", "alpha-1"}
+    mirror.assert_holds(finished=False)
+    upstream.heal()
+    mirror.sync()
+    mirror.assert_equal()
+
+
+def test_a_page_that_kills_its_worker_is_its_failure_alone(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream, 12)
+    change = (
+        "good = worker.Worker.do\n"
+        "def bad(self, task):\n"
+        "    if task.name == 'alpha-7': os.kill(os.getpid(), 9)\n"
+        "    return good(self, task)\n"
+        "worker.Worker.do = bad\n"
+    )
+    done = patched(mirror, change)
+    assert done.exit_code == 3, done.output
+    assert "alpha-7: a worker process was killed" in done.output
+    assert "bug" not in done.output
+    assert set(mirror.served.root() or {}) == {f"alpha-{number}" for number in range(12)} - {"alpha-7"}
+    mirror.assert_holds()
+    mirror.sync()
+    mirror.assert_equal()
+
+
 @pytest.mark.parametrize("damage", ["middle", "end"])
 def test_a_state_that_is_damaged_inside_is_never_a_traceback(
     upstream: Simulator, mirror: Mirror, damage: str

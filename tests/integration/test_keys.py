@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import faults
@@ -78,6 +79,48 @@ def test_delete_packages_false_keeps_what_upstream_removes(upstream: Simulator, 
     mirror.assert_holds()
     assert "alpha-0" in mirror.served.page_dirs()
     assert all((mirror.web / upload.path).read_bytes() == upload.content for upload in gone)
+
+
+def test_kept_pages_follow_the_settings(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream)
+    mirror.configure(delete_packages=False)
+    mirror.sync()
+    upstream.delete_project("alpha-0")
+    upstream.quarantine("alpha-1")
+    mirror.sync()
+    mirror.configure(hash_index=True, simple_format="JSON", root_uri="https://files.example.org/")
+    planned = mirror.sync("--dry-run")
+    done = mirror.sync()
+    updated = [
+        re.findall(r"([\d,]+) (?:projects )?(?:would be )?updated", run.stdout) for run in (planned, done)
+    ]
+    assert updated[0] == updated[1] != []
+    assert done.fetched("/packages/") == []
+    served = Served(mirror.directory, hash_index=True, kinds=("json",), root_uri="https://files.example.org/")
+    holds(served)
+    assert set(served.page_dirs()) == set(served.root() or {}) >= {"alpha-0", "alpha-1"}
+    for name in ("alpha-0", "alpha-1"):
+        assert not (mirror.web / "simple" / name).exists()
+        assert served.page(name)["files"][0]["url"].startswith("https://files.example.org/packages/")
+    assert "nothing changed" in mirror.sync().stdout
+    mirror.configure("root_uri", hash_index=False, simple_format="ALL")
+    mirror.sync()
+    mirror.assert_holds()
+    assert {"alpha-0", "alpha-1"} <= set(mirror.served.page_dirs())
+
+
+def test_a_kept_page_stays_where_its_files_do_not_fit_the_settings(
+    upstream: Simulator, mirror: Mirror
+) -> None:
+    small(upstream)
+    mirror.configure(delete_packages=False, release_files=False)
+    mirror.sync()
+    upstream.delete_project("alpha-0")
+    mirror.sync()
+    before = (mirror.web / "simple/alpha-0/index.v1_json").read_bytes()
+    mirror.configure(release_files=True)
+    mirror.sync()
+    assert (mirror.web / "simple/alpha-0/index.v1_json").read_bytes() == before
 
 
 def test_json_true_keeps_the_legacy_json(upstream: Simulator, mirror: Mirror) -> None:

@@ -15,19 +15,23 @@ from bandersnatch.model import Blob
 from bandersnatch.net import NetSettings
 from bandersnatch.pool import Pool, _Outbox
 from bandersnatch.store import Store
-from bandersnatch.worker import Answer, FileAnswer, FileTask
+from bandersnatch.worker import Answer, FileAnswer, FileTask, PageTask, Task, Worker
 
 SETTINGS = NetSettings(timeout=5, deadline=5, user_agent="test", proxy=None, allow_http=True, attempts=1)
 
 
-@pytest.fixture
-def pool(tmp_path: Path) -> Iterator[Pool]:
+def make(tmp_path: Path) -> Pool:
     config = Config(directory=tmp_path / "mirror", master="http://127.0.0.1:9/simple/", workers=4)
     store = Store(config.directory)
     store.create()
     store.prepare()
     (tmp_path / "mirror/web/packages/there").write_bytes(b"")
-    made = Pool(config, store, SETTINGS, held=None, dry=False)
+    return Pool(config, store, SETTINGS, held=None, dry=False)
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[Pool]:
+    made = make(tmp_path)
     yield made
     made.close()
 
@@ -46,10 +50,46 @@ def test_each_task_has_one_answer(pool: Pool) -> None:
         assert sorted(answer.name for answer in answers) == sorted(f"p{number}" for number in range(count))
 
 
-def test_a_process_that_ends_is_an_error_that_says_so(pool: Pool) -> None:
+def test_a_process_that_is_killed_has_a_successor(pool: Pool) -> None:
     os.kill(pool._processes[-1].pid, signal.SIGKILL)
-    with pytest.raises(BandersnatchError, match="ended unexpectedly"):
-        list(pool.run(looks(1_000)))
+    answers = [answer for answer in pool.run(looks(1_000)) if answer is not None]
+    assert sorted(answer.name for answer in answers) == sorted(f"p{number}" for number in range(1_000))
+    assert {answer.outcome for answer in answers} == {"kept"}
+
+
+def deadly(names: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks with these names kill the process that does them."""
+    do = Worker.do
+
+    def do_or_die(worker: Worker, task: Task) -> Answer:
+        if task.name in names:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return do(worker, task)
+
+    monkeypatch.setattr(Worker, "do", do_or_die)
+
+
+def test_a_task_that_kills_its_process_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deadly({"p5", "p300"}, monkeypatch)
+    pool = make(tmp_path)
+    answers = [answer for answer in pool.run(looks(400)) if answer is not None]
+    pages = [answer for answer in pool.run([PageTask("p5", None, None, False)]) if answer is not None]
+    pool.close()
+    assert sorted(answer.name for answer in answers) == sorted(f"p{number}" for number in range(400))
+    assert {answer.name for answer in answers if answer.outcome == "failed"} == {"p5", "p300"}
+    assert {answer.outcome for answer in answers} == {"kept", "failed"}
+    assert [(page.name, page.outcome) for page in pages] == [("p5", "failed")]
+    assert "kernel log" in pages[0].reason
+
+
+def test_a_host_that_kills_every_process_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadly({f"p{number}" for number in range(100)}, monkeypatch)
+    pool = make(tmp_path)
+    with pytest.raises(BandersnatchError, match="kernel log"):
+        list(pool.run(looks(100)))
+    pool.close()
 
 
 def test_answers_travel_together_unless_they_would_wait() -> None:
