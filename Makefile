@@ -22,11 +22,17 @@ help: ## list the targets
 venv: ## make or update .venv and .collections
 	@scripts/bootstrap
 
-site: ## provision and sync the hosts of INVENTORY (default: inventory.example, this machine)
+# what has a comma is a list of hosts
+.PHONY: inventory
+inventory:
+	@case '$(INVENTORY)' in *,*) ;; *) [ -e '$(INVENTORY)' ] || \
+		{ echo "INVENTORY=$(INVENTORY): there is no such file; copy inventory.example to it" >&2; exit 2; } ;; esac
+
+site: inventory ## provision and sync the hosts of INVENTORY (default: inventory.example, this machine)
 	@scripts/bootstrap $(HERE)
 	@$(PLAY) site.yml
 
-clean-site: ## take the mirror off the hosts again; asks before it deletes data
+clean-site: inventory ## take the mirror off the hosts again; asks before it deletes data
 	@scripts/bootstrap
 	@$(PLAY) playbooks/remove.yml
 

@@ -50,7 +50,7 @@ def test_each_is_named_and_no_task_follows(tmp_path: Path) -> None:
     )
     assert done.returncode != 0
     tasks = [line.rstrip(" *") for line in done.stdout.splitlines() if line.startswith("TASK")]
-    assert tasks == [CHECK]
+    assert tasks == ["TASK [See that the inventory names a mirror]", CHECK]
     for name, (_, words) in WRONG.items():
         (said,) = [line for line in done.stdout.splitlines() if line.startswith(f"fatal: [{name}]")]
         assert "Nothing has been changed yet" in said
@@ -83,3 +83,16 @@ def test_a_port_that_is_taken_is_found_before_there_is_a_volume(tmp_path: Path) 
         done = run(tmp_path, ROOT / "playbooks/provision.yml", hosts, "--check", ANSIBLE_BECOME="false")
     assert f"bandersnatch_nginx_port = {port} is taken on this host by" in done.stdout
     assert recap(done)["one"]["changed"] == 0
+
+
+def test_an_inventory_without_mirrors_is_no_success(tmp_path: Path) -> None:
+    done = run(tmp_path, ROOT / "site.yml", {})
+    assert done.returncode != 0
+    assert "has no host in the group" in done.stdout
+    assert str(tmp_path / "inventory.yml") in done.stdout
+
+
+def test_an_inventory_that_is_not_there_is_no_success(tmp_path: Path) -> None:
+    done = run(tmp_path, ROOT / "site.yml", {}, f"--inventory={tmp_path}/missing.yml")
+    assert done.returncode != 0
+    assert f"{tmp_path}/missing.yml" in done.stdout + done.stderr
