@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -290,3 +291,11 @@ def test_a_port_that_another_program_has_is_named_with_it() -> None:
     (found,) = host.wrong_ports({port: "bandersnatch_nginx_port"}, listeners)
     assert found.startswith(f"bandersnatch_nginx_port = {port} is taken on this host by {comm}")
     assert host.wrong_ports({port: "bandersnatch_nginx_port"}, f"{port} nginx\n") == []
+
+
+def test_the_example_of_an_inventory_is_right_and_so_are_the_lines_that_are_commented_out() -> None:
+    text = (ROOT / "inventory.example").read_text("utf-8")
+    assert variables.problems(yaml.safe_load(text)["mirrors"]["vars"], KNOWN) == []
+    offered = dict(re.findall(r"^    # (bandersnatch_\w+): (.+)$", text, re.MULTILINE))
+    assert len(offered) > 3
+    assert variables.problems({name: yaml.safe_load(value) for name, value in offered.items()}, KNOWN) == []
