@@ -68,6 +68,7 @@ def test_what_is_set_to_nothing_is_left_to_the_engine() -> None:
     assert [line for line in text.splitlines() if " = " in line] == [
         "directory = /srv/pypi",
         "master = https://example.org/",
+        "public-url = http://mirror.example.org/",
     ]
     assert config_file.problems(text, {}) == ([], [])
 
@@ -82,7 +83,7 @@ def test_the_filters_of_the_readme_are_what_the_engine_understands() -> None:
     text = render("bandersnatch_config", "bandersnatch.conf.j2", {**BASE, **filters})
     assert config_file.problems(text, {}) == ([], [])
     for key in KEYS:
-        if key.section not in {"mirror", "statistics", "plugins"}:
+        if key.section not in {"plugins", *(other.section for other in KEYED.values())}:
             assert re.search(rf"\n\[{key.section}\]\n([^\[]*\n)?{key.name} =", text), key
 
 
