@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from ansible import constants as C  # noqa: N812 - as all of Ansible calls it
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
@@ -41,7 +43,15 @@ class LookupModule(LookupBase):
 
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
         """One URL; takes no terms."""
+        # pip takes a second to answer: once a run is enough. The folder is this run's own, and private.
+        kept = Path(C.DEFAULT_LOCAL_TMP) / "bandersnatch-index"
+        if kept.exists():
+            return [kept.read_text(encoding="utf-8")]
         try:
-            return [default_index(sys.executable)]
+            url = default_index(sys.executable)
         except BandersnatchError as error:
             raise AnsibleLookupError(str(error)) from error
+        part = kept.with_suffix(f".{os.getpid()}")  # hosts ask side by side
+        part.write_text(url, encoding="utf-8")
+        part.rename(kept)
+        return [url]
