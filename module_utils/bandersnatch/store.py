@@ -115,7 +115,7 @@ class Store:
         target = f"{self.web}/{path}"
         with _as_storage_error(target):
             self._make_parents(path)
-            os.rename(part, target)
+            self._over(part, target)
 
     def link(self, path: str, new: str) -> None:
         """Give a file under web/ a second path, under which it stays when the first one goes."""
@@ -131,6 +131,8 @@ class Store:
                 os.unlink(f"{self.web}/{path}")
             except (FileNotFoundError, NotADirectoryError):
                 return
+            except IsADirectoryError:
+                self._take_away(f"{self.web}/{path}")
             parent = os.path.dirname(path)
             while parent.count("/") >= 1:
                 try:
@@ -268,6 +270,14 @@ class Store:
             _delete(self._removed)
             return True
 
+    def _over(self, staged: str, target: str) -> None:
+        """Rename over whatever lies there. A directory at the place of a file is nobody's."""
+        try:
+            os.rename(staged, target)
+        except IsADirectoryError:
+            self._take_away(target)
+            os.rename(staged, target)
+
     # Single files of web/
 
     def place_json(self, name: str) -> None:
@@ -276,7 +286,7 @@ class Store:
         with _as_storage_error(target):
             self._make(f"{self.web}/pypi")
             self._make(os.path.dirname(target))
-            os.rename(f"{self._json}/{name}", target)
+            self._over(f"{self._json}/{name}", target)
 
     def stage_json(self, name: str, content: bytes) -> bool:
         """Write a project's release JSON where no one reads it yet; false where it is served already."""
@@ -289,7 +299,11 @@ class Store:
 
     def remove_json(self, name: str) -> bool:
         """Take a project's release JSON away. True where there was one."""
-        return self._take_away(f"{self.web}/pypi/{name}")
+        if not self._take_away(f"{self.web}/pypi/{name}"):
+            return False
+        with contextlib.suppress(OSError):  # others are there still
+            os.rmdir(f"{self.web}/pypi")
+        return True
 
     def stage_chunks(self, name: str, chunks: Iterable[bytes]) -> str:
         """Write a long file (the root index) where no one reads it yet; gives its path."""
@@ -308,7 +322,7 @@ class Store:
             if _same(staged, target):
                 os.unlink(staged)
                 return False
-            os.rename(staged, target)
+            self._over(staged, target)
             return True
 
     def discard(self, path: str) -> bool:
@@ -343,9 +357,11 @@ class Store:
 
 
 def read_file(path: str) -> bytes:
-    """The content of a file of the mirror, no symbolic link followed. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    """The content of a file of the mirror, no symbolic link followed, no pipe waited for. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
         return file.read()
 
 
@@ -441,6 +457,8 @@ def _has_page(directory: str) -> bool:
 def _same(first: str, second: str) -> bool:
     size = 1 << 20
     try:
+        if not stat.S_ISREG(os.lstat(second).st_mode):
+            return False
         with open(first, "rb") as one, open(second, "rb") as two:
             if os.fstat(one.fileno()).st_size != os.fstat(two.fileno()).st_size:
                 return False

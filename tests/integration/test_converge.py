@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import faults
@@ -249,7 +251,7 @@ def test_a_damaged_state_is_said_and_never_a_traceback(upstream: Simulator, mirr
         mirror.assert_equal()
 
 
-@pytest.mark.parametrize("harm", ["lost", "empty", "same size", "lost page", "lost metadata"])
+@pytest.mark.parametrize("harm", ["lost", "empty", "same size", "directory", "lost page", "lost metadata"])
 def test_force_check_repairs_and_fetches_nothing_else(upstream: Simulator, mirror: Mirror, harm: str) -> None:
     small(upstream)
     mirror.sync()
@@ -261,6 +263,9 @@ def test_force_check_repairs_and_fetches_nothing_else(upstream: Simulator, mirro
         victim.write_bytes(b"")
     elif harm == "same size":
         victim.write_bytes(bytes(len(upload.content)))
+    elif harm == "directory":
+        victim.unlink()
+        (victim / "deeper").mkdir(parents=True)
     elif harm == "lost page":
         (mirror.web / "simple" / "alpha-3" / "index.html").unlink()
         fetched = []
@@ -269,6 +274,28 @@ def test_force_check_repairs_and_fetches_nothing_else(upstream: Simulator, mirro
         fetched = [f"/{upload.path}.metadata"]
     done = mirror.sync("--force-check")
     assert done.fetched("/packages/") == fetched
+    mirror.assert_equal()
+
+
+@pytest.mark.parametrize("kind", ["directory", "link", "pipe"])
+@pytest.mark.parametrize("name", ["simple/index.html", "simple/alpha-0/index.html", "last-modified"])
+def test_what_is_no_file_is_replaced_by_one(
+    upstream: Simulator, mirror: Mirror, tmp_path: Path, kind: str, name: str
+) -> None:
+    small(upstream, 1)
+    mirror.sync()
+    victim, kept = mirror.web / name, tmp_path / "kept"
+    victim.rename(kept)
+    content = kept.read_bytes()
+    if kind == "directory":
+        (victim / "deeper").mkdir(parents=True)
+    elif kind == "link":
+        victim.symlink_to(kept)
+    else:
+        os.mkfifo(victim)
+    mirror.sync("--force-check")
+    assert stat.S_ISREG(victim.lstat().st_mode)
+    assert kept.read_bytes() == content
     mirror.assert_equal()
 
 
