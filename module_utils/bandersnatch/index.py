@@ -64,7 +64,7 @@ def parse_page(body: bytes, content_type: str, url: str, name: str) -> Page:
     or URL, no strong hash, in the way of another) are not in the page: `problems` says which and why.
     """
     if not is_json(content_type, body[:64]):
-        return parse_html(body, url, name)
+        return parse_html(body, url, name, content_type)
     document = _document(body, url)
     name = normalize(name)
     stated = document.get("name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from html.parser import HTMLParser
 from urllib.parse import unquote, urljoin
@@ -28,6 +29,8 @@ _DISTRIBUTION = re.compile(
     r"\.(?:whl|egg|zip|tar\.(?:gz|bz2|xz|z|lzma)|tgz|tbz2?|txz|tar|exe|msi|rpm|deb|dmg)\Z", re.IGNORECASE
 )
 _FRAGMENT_HASH = re.compile(r"(?:^|&)([A-Za-z0-9_-]+)=([0-9A-Fa-f]+)(?=&|$)")
+
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
 
 _ENTITIES = {
     "&": "&amp;",
@@ -207,15 +210,27 @@ def _core_metadata(attributes: Attributes) -> bool | dict[str, str]:
     return False
 
 
-def parse_html(body: bytes, url: str, name: str) -> Page:
+def charset_of(content_type: str) -> str:
+    """The codec of an HTML page: UTF-8, unless its Content-Type names one with a byte for each letter."""
+    found = _CHARSET.search(content_type)
+    try:
+        codec = codecs.lookup(found[1]).name if found else ""
+    except LookupError:
+        codec = ""
+    if codec == "iso8859-1":  # HTML: what is called so means windows-1252
+        return "cp1252"
+    return codec if codec.startswith(("iso8859-", "cp125", "koi8-")) else "utf-8-sig"
+
+
+def parse_html(body: bytes, url: str, name: str, content_type: str = "") -> Page:
     """The page of project `name` that came from `url`. Raises ContentError if it is no project page.
 
     An error page may come with status 200, so a page must show what it is: a repository version (PEP 629), a
     link to a distribution, or, without links, a title "Links for ...".
     """
     parser = _PageParser(url)
-    # With surrogateescape, bytes that are not UTF-8 make just their file unusable.
-    parser.read(body.decode("utf-8-sig", errors="surrogateescape"))
+    # With surrogateescape, bytes that are not of the charset make just their file unusable.
+    parser.read(body.decode(charset_of(content_type), errors="surrogateescape"))
     parser.finish()
     empty = parser.anchors == 0 and "links for " in parser.heading.lower()
     if parser.version is None and not parser.distributions and not empty:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from .index import DECODER, is_json
-from .index_html import API_VERSION, HTML_FOOT, Attributes, IndexParser, escape, html_head
+from .index_html import API_VERSION, HTML_FOOT, Attributes, IndexParser, charset_of, escape, html_head
 from .model import Listed
 from .names import is_project_name, normalize, project_name, shown
 from .pagecheck import SHOWN_PROBLEMS, check_version, page_error, serial_of
@@ -72,8 +72,10 @@ class RootReader:
             self._start += chunk
             if not self._start.lstrip(b"\xef\xbb\xbf \t\r\n"):
                 return []  # nothing yet that shows whether it is JSON or HTML
-            kind = _JsonRoot if is_json(self._content_type, self._start) else _HtmlRoot
-            self._reader = kind(self._url, self._problems)
+            if is_json(self._content_type, self._start):
+                self._reader = _JsonRoot(self._url, self._problems)
+            else:
+                self._reader = _HtmlRoot(self._url, self._problems, charset_of(self._content_type))
             chunk = self._start
         return self._reader.take(chunk)
 
@@ -231,20 +233,20 @@ class _HtmlRoot(IndexParser):
     counts only if it leads to below the index.
     """
 
-    def __init__(self, url: str, problems: Problems) -> None:
+    def __init__(self, url: str, problems: Problems, charset: str) -> None:
         super().__init__(url)
         place = urlsplit(url)
         self._site = place.netloc.lower()
         self._directory = place.path[: place.path.rfind("/") + 1] or "/"
         self._problems = problems
-        self._utf8 = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
+        self._decoder = codecs.getincrementaldecoder(charset)(errors="replace")
         self._segment: str | None = None  # of the open anchor's link
         self._label = ""  # its text so far
         self._rows: list[Listed] = []
         self._found = False
 
     def take(self, chunk: bytes) -> list[Listed]:
-        self.read(self._utf8.decode(chunk))
+        self.read(self._decoder.decode(chunk))
         rows, self._rows = self._rows, []
         return rows
 

@@ -230,3 +230,22 @@ def test_hostile_markup_ends_in_an_error_soon(unit: str) -> None:
     """html.parser alone would take hours for some of these: its time is quadratic."""
     with pytest.raises(ContentError):
         parse(unit * (280_000 // len(unit)))
+
+
+@pytest.mark.parametrize(
+    ("content_type", "encoding"),
+    [
+        ("text/html; charset=ISO-8859-1", "cp1252"),
+        ('text/html;charset="windows-1251"', "cp1251"),
+        ("text/html; charset=utf-8", "utf-8"),
+        ("text/html", "utf-8-sig"),
+        ("text/html; charset=unheard-of", "utf-8"),
+        ("text/html; charset=base64", "utf-8"),
+        ("text/html; charset=idna", "utf-8"),
+    ],
+)
+def test_a_page_is_read_in_its_charset(content_type: str, encoding: str) -> None:
+    reason = "тест" if encoding == "cp1251" else "naïve – “why”"
+    body = f'<a href="foo-1.0.zip#sha256={"0" * 64}" data-yanked="{reason}">foo-1.0.zip</a>'.encode(encoding)
+    page = parse_html(body, "https://index.example.org/simple/foo/", "foo", content_type)
+    assert [file.yanked for file in page.files] == [reason]
