@@ -7,8 +7,19 @@ from pathlib import Path
 
 import pytest
 from harness import Mirror
+from hypothesis import HealthCheck, settings
 from simulator import Simulator
 from volumes import call, unavailable
+
+# A loaded machine is slow, not wrong; and a run that fails shall fail again when it is repeated.
+settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("steady")
 
 
 @pytest.fixture
