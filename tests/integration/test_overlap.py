@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 
+import pytest
 from faults import Gate
-from harness import PATIENCE, Mirror, arrives
+from harness import PATIENCE, Mirror, arrives, kill
 from scenes import small
 from simulator import Simulator
 
@@ -61,6 +64,35 @@ def test_the_lock_of_a_dead_process_is_no_obstacle(upstream: Simulator, mirror: 
     dead.wait()
     mirror.directory.mkdir()
     (mirror.directory / ".lock").write_text(f"mirror, process {dead.pid} on elsewhere, since 2020-01-01\n")
+    mirror.sync()
+    mirror.assert_equal()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="namespaces need root")
+def test_two_hosts_on_one_directory(upstream: Simulator, mirror: Mirror) -> None:
+    """Another host's name and process numbers, the same directory; then that host dies."""
+    small(upstream)
+    gate = Gate("/packages/.*")
+    upstream.fault(gate)
+    command = f"hostname elsewhere && exec {sys.executable} -m bandersnatch -c {mirror.conf} mirror"
+    first = subprocess.Popen(
+        ["unshare", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", command],
+        env=mirror.environment(),
+        cwd=mirror.base,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    arrives(gate, first)
+    second = mirror.start()
+    _, stderr = second.communicate(timeout=PATIENCE)
+    assert second.returncode == 5
+    assert "on elsewhere" in stderr
+    kill(first)
+    gate.open()
+    mirror.assert_holds(finished=False)
     mirror.sync()
     mirror.assert_equal()
 
