@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +48,9 @@ def fill(web: Path) -> None:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     base = tmp_path_factory.mktemp("site")
     fill(base / "web")
+    for name in ("index.html", "index.v1_json"):
+        plain = base / "web/simple" / name
+        plain.with_name(f"{name}.gz").write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
     with serve(base) as running:
         yield running
 
@@ -58,21 +63,48 @@ def deep_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield running
 
 
+# What clients really send, recorded from the programs themselves where a version is named.
 ACCEPTS = {
-    "pip 22.2 and newer": (f"{JSON}, {VHTML}; q=0.1, text/html; q=0.01", JSON),
-    "pip before 22.2": ("text/html", HTML),
-    "uv": (f"{JSON}, {VHTML};q=0.2, text/html;q=0.01", JSON),
-    "poetry": (JSON, JSON),
-    "pdm": (f"{VHTML};q=0.3, {JSON};q=0.5, */*;q=0.1", JSON),
-    "a browser": ("text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8", HTML),
-    "curl": ("*/*", HTML),
+    "pip 23.2.1": (f"{JSON}, {VHTML}; q=0.1, text/html; q=0.01", JSON),
+    "pip 20.3.4 and 22.1.2": ("text/html", HTML),
+    "uv 0.13.9": (f"{JSON}, {VHTML};q=0.2, text/html;q=0.01", JSON),
+    "poetry 2.5.1": (f"{JSON}, */*;q=0.1", JSON),
+    "only JSON": (JSON, JSON),
+    "JSON before HTML before any": (f"{VHTML};q=0.3, {JSON};q=0.5, */*;q=0.1", JSON),
+    "Chromium 156": (
+        "text/html,application/xhtml+xml,application/xml;q=0.9,image/jxl,image/avif,image/webp,image/apng,*/*;q=0.8,"
+        "application/signed-exchange;v=b3;q=0.7",
+        HTML,
+    ),
+    "Firefox, as it documents it": (
+        "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8",
+        HTML,
+    ),
+    "curl 7.88.1": ("*/*", HTML),
     "nothing said": (None, HTML),
     "the latest JSON": ("application/vnd.pypi.simple.latest+json", JSON),
     "the latest HTML": ("application/vnd.pypi.simple.latest+html", f"{VHTML}; charset=utf-8"),
     "versioned HTML": (VHTML, f"{VHTML}; charset=utf-8"),
     "JSON is not acceptable": (f"{JSON};q=0, text/html", HTML),
+    "JSON is not acceptable, with decimals": (f"{JSON} ; q=0.000 , text/html", HTML),
+    "only by the least weight": (f"{JSON};q=0.001", JSON),
+    "HTML is preferred": (f"{JSON};q=0.5, text/html;q=0.9", HTML),
+    "HTML is preferred, in the other order": (f"text/html, {JSON};q=0.9", HTML),
+    "JSON is preferred, in the other order": (f"text/html;q=0.1, {JSON};q=0.2", JSON),
+    "of equals JSON": (f"text/html;q=0.7, {VHTML};q=0.7, {JSON};q=0.7", JSON),
+    "of equals versioned HTML": (f"text/html;q=0.7, {VHTML};q=0.7, {JSON};q=0.6", f"{VHTML}; charset=utf-8"),
+    "versioned HTML is preferred": (
+        f"text/html;q=0.2, {VHTML};q=0.3, {JSON};q=0.1",
+        f"{VHTML}; charset=utf-8",
+    ),
+    "with another parameter": (f"text/html;level=1;q=0.4, {JSON};x=y;q=0.3", HTML),
+    "a range is less than what is in it": (f"text/html;q=0.3, */*, {JSON};q=0.5", JSON),
+    "HTML not, but any text": (f"text/html;q=0, text/*, {JSON};q=0.1", JSON),
+    "without a zero before the point": (f"text/html;q=.3, {JSON};q=.2", HTML),
     "any text": ("text/*", HTML),
+    "any application": ("application/*", JSON),
     "in capitals": (JSON.upper(), JSON),
+    "names that only begin alike": (f"text/html5, {JSON}x, text/html;q=0.1", HTML),
 }
 
 
@@ -89,21 +121,164 @@ def test_pages_come_as_the_client_accepts_them(
     assert answer.body == file.read_bytes()
 
 
-@pytest.mark.parametrize("accept", ["image/png", "application/vnd.pypi.simple.v2+json", "text/html;q=0", "x"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "image/png",
+        "application/vnd.pypi.simple.v2+json",
+        "application/json",
+        "text/html;q=0",
+        f"{JSON};q=0.0, {VHTML};q=0, */*;q=0.000",
+        "text/html5",
+        "x-text/html",
+        "x",
+        ";q=1",
+    ],
+)
 def test_what_nothing_fits_is_406(site: Site, accept: str) -> None:
-    assert site.get("/simple/six/", accept).status == 406
+    answer = site.get("/simple/six/", accept)
+    assert answer.status == 406
+    assert answer.headers["Vary"] == "Accept"
 
 
-def test_pages_are_compressed_on_the_fly_but_not_the_root_index(site: Site) -> None:
+def test_pages_are_compressed_on_the_fly(site: Site) -> None:
     page = site.get("/simple/six/", JSON, Accept_Encoding="gzip")
     assert page.headers["Content-Encoding"] == "gzip"
-    assert "Content-Encoding" not in site.get("/simple/", JSON, Accept_Encoding="gzip").headers
+    assert gzip.decompress(page.body) == site.get("/simple/six/", JSON).body
 
 
-@pytest.mark.parametrize("path", ["/simple", "/simple/six"])
+@pytest.mark.parametrize(
+    ("accept", "name"), [(JSON, "index.v1_json"), (VHTML, "index.html"), (None, "index.html")]
+)
+def test_the_root_index_comes_compressed_as_it_lies_on_disk(
+    site: Site, accept: str | None, name: str
+) -> None:
+    packed = site.get("/simple/", accept, Accept_Encoding="gzip, deflate")
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert packed.body == (site.web / f"simple/{name}.gz").read_bytes()
+    plain = site.get("/simple/", accept)
+    assert "Content-Encoding" not in plain.headers
+    assert plain.headers["Content-Type"] == packed.headers["Content-Type"]
+    assert plain.headers["ETag"] != packed.headers["ETag"]
+    for answer in (plain, packed):
+        assert "Accept-Encoding" in ", ".join(answer.headers.get_all("Vary", []))
+    again = site.get("/simple/", accept, Accept_Encoding="gzip", If_None_Match=packed.headers["ETag"])
+    assert (again.status, again.body) == (304, b"")
+
+
+def test_without_its_compressed_form_the_root_index_comes_as_it_is(deep_site: Site) -> None:
+    answer = deep_site.get("/simple/", JSON, Accept_Encoding="gzip")
+    assert (answer.status, answer.body) == (200, (deep_site.web / "simple/index.v1_json").read_bytes())
+    assert "Content-Encoding" not in answer.headers
+
+
+@pytest.mark.parametrize("accept", [JSON, VHTML, "text/html"])
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+@pytest.mark.parametrize("path", ["/simple/", "/simple/six/"])
+def test_who_has_it_is_not_sent_it_again(site: Site, path: str, accept: str, encoding: str) -> None:
+    first = site.get(path, accept, Accept_Encoding=encoding)
+    assert first.headers["Cache-Control"] == "public, max-age=60"
+    for condition in ({"If_None_Match": "ETag"}, {"If_Modified_Since": "Last-Modified"}):
+        sent = {name: first.headers[header] for name, header in condition.items()}
+        again = site.get(path, accept, Accept_Encoding=encoding, **sent)
+        assert (again.status, again.body) == (304, b"")
+        assert "Accept" in again.headers.get_all("Vary", [])
+    changed = site.get(path, accept, Accept_Encoding=encoding, If_None_Match='"other"')
+    assert (changed.status, changed.body) == (200, first.body)
+
+
+@pytest.mark.parametrize("path", ["/simple", "/simple/six", "/simple/six?a=b"])
 def test_a_page_without_its_slash_is_a_redirect_by_path(site: Site, path: str) -> None:
     answer = site.get(path, JSON)
-    assert (answer.status, answer.headers["Location"]) == (301, path + "/")
+    where, mark, query = path.partition("?")
+    assert (answer.status, answer.headers["Location"]) == (301, f"{where}/{mark}{query}")
+
+
+MANY = "-".join("AbCdEfGhIjKlMnOpQrStUvWxY")  # 25 words, 24 separators
+SPELLINGS = {
+    "Six": "six",
+    "SIX": "six",
+    "zope.interface": "zope-interface",
+    "Foo.Bar_baz--Qux": "foo-bar-baz-qux",
+    "a_-.b": "a-b",
+    "PyYAML": "pyyaml",
+    "SQLAlchemy-Utils": "sqlalchemy-utils",
+    "ruamel.yaml.clib": "ruamel-yaml-clib",
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ" * 7: "abcdefghijklmnopqrstuvwxyz" * 7,
+    "AAAAAAAA": "aaaaaaaa",
+    "a.b_c" * 6: "a-b-c" * 6,
+    MANY.replace("-", "."): MANY.lower(),
+    MANY.replace("-", "_.-_"): MANY.lower(),
+    "A" + "x" * 199: "a" + "x" * 199,
+    "trailing_": "trailing-",
+    "3D.js": "3d-js",
+}
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize(("name", "normal"), SPELLINGS.items())
+def test_a_name_that_is_not_normalised_is_one_redirect_to_its_page(
+    site: Site, deep_site: Site, name: str, normal: str, slash: str
+) -> None:
+    assert normal == re.sub(r"[-_.]+", "-", name).lower()  # PEP 503
+    for one in (site, deep_site):
+        answer = one.get(f"/simple/{name}{slash}", JSON)
+        assert (answer.status, answer.headers["Location"]) == (301, f"/simple/{normal}/")
+        answer = one.get(f"/simple/{name}{slash}?a=b%0d%0a", JSON)
+        assert answer.headers["Location"] == f"/simple/{normal}/?a=b%0d%0a"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AAAAAAAAA",
+        "A" * 200,
+        "Ab" * 100,
+        "_six",
+        "-six",
+        "Nobody_Else!",
+        "Naïve".encode().decode("latin-1"),
+        "Six%0d%0aSet-Cookie:%20a=b",
+        "Six%0ASix",
+        "Six%00",
+        "Na%c3%afve",
+        "Six%20",
+        "six/Six",
+        "Six/six/",
+        "A" + "x" * 200,
+        "a." * 25 + "a",
+        "A." * 4000,
+        "-" * 4000,
+        "a" + "-_." * 1200 + "A",
+        "".join(letter * 8 for letter in "ABCDEFGHIJKLMNOPQRSTUVWXY") + "!",
+    ],
+)
+def test_no_other_name_is_redirected(site: Site, name: str) -> None:
+    for slash in ("", "/"):
+        answer = site.get(f"/simple/{name}{slash}", JSON)
+        assert answer.status in {400, 404}
+        assert "Location" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "path", ["//evil.example.org/Six", "/simple//evil.example.org/", "/simple/%2fevil.Org", "//Six"]
+)
+def test_no_redirect_leads_to_another_site(site: Site, path: str) -> None:
+    location = site.get(path, JSON).headers.get("Location", "/")
+    assert location.startswith("/")
+    assert not location.startswith("//")
+
+
+def test_a_hashed_index_has_the_usual_redirect(deep_site: Site) -> None:
+    answer = deep_site.get("/simple/sevn", JSON)
+    assert (answer.status, answer.headers["Location"]) == (301, "/simple/sevn/")
+
+
+def test_the_files_of_the_root_index_are_there_by_name(site: Site) -> None:
+    for name, kind in (("index.html", HTML), ("index.v1_json", JSON)):
+        answer = site.get(f"/simple/{name}", Accept_Encoding="gzip")
+        assert (answer.status, answer.headers["Content-Type"]) == (200, kind)
+        assert answer.body == (site.web / "simple" / name).read_bytes()
 
 
 def test_an_unknown_project_is_404_and_simple_is_never_listed(site: Site) -> None:

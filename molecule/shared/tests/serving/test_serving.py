@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -159,3 +160,22 @@ def intruders(host: Host) -> Iterator[list[str]]:
 
 def test_dot_files_and_links_that_lead_out_are_not_served(site: Site, intruders: list[str]) -> None:
     assert [site.get(path).status in (403, 404) for path in intruders] == [True] * len(intruders)
+
+
+def test_the_log_goes_on_in_a_new_file_after_a_rotation(site: Site, host: Host) -> None:
+    folder = "/var/log/bandersnatch"
+    before = host.check_output(f"ls {folder}").split()
+    host.check_output("logrotate --force /etc/logrotate.d/bandersnatch")
+    assert len(host.check_output(f"ls {folder}").split()) == len(before) + 1
+    for _ in range(100):  # nginx is told by a signal: what it answers before that goes into the old file
+        site.get("/nothing?after-rotation")
+        if host.run(f"grep -q after-rotation {folder}/access.log").succeeded:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("nginx went on writing into the rotated file")
+    assert host.file(f"{folder}/access.log").user == "www-data"
+    assert host.file(f"{folder}/access.log").group == "bandersnatch"
+    assert host.file(f"{folder}/access.log").mode == 0o640
+    host.check_output(f"runuser -u bandersnatch -- cat {folder}/access.log {folder}/access.log.1")
+    assert host.run(f"runuser -u nobody -- cat {folder}/access.log").failed
