@@ -6,6 +6,7 @@ it loses the reason of a yank, the project's status and the provenance.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import html
 import json
@@ -71,6 +72,10 @@ def _root(contender: str, simple: Path, names: set[str]) -> None:
     _same(f"{contender}: root index", sorted(spelt), sorted(names))
     if contender == OURS and not all(isinstance(project["_last-serial"], int) for project in listed):
         raise WrongError("the root index lacks serials")
+    if contender == OURS:
+        for path in (simple / "index.v1_json", simple / "index.html"):
+            packed = gzip.decompress(path.with_name(f"{path.name}.gz").read_bytes())
+            _same(f"{path.name}.gz of the root index", packed == path.read_bytes(), True)
     links = _LINK.findall((simple / "index.html").read_text())
     _same(f"{contender}: links of the root index", len(links), len(names))
 

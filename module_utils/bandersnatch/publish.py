@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence, Set
+import zlib
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 from .config import Config
 from .root import root_html, root_json
 from .state import State
-from .store import PAGE_HTML, PAGE_JSON, Store, storage_error
+from .store import PACKED, PAGE_HTML, PAGE_JSON, Store, storage_error
 
 STALE, CURRENT = "stale", "current"  # what meta.root says of the root index on disk
 
@@ -17,11 +18,12 @@ STALE, CURRENT = "stale", "current"  # what meta.root says of the root index on 
 def publish_root(config: Config, store: Store, state: State, without: Set[str], force: bool = False) -> bool:
     """Write the root index of every mirrored project but these; true where it changed.
 
-    It is written only if it may differ (or with `force`), and streamed: it may list 700,000 projects.
+    It is written only if it may differ (or with `force`), and streamed: it may list 700,000 projects. Beside
+    each form lies the same compressed, for web servers to send as it is (nginx: gzip_static).
     """
     names = [PAGE_JSON] if config.simple_format != "HTML" else []
     names += [PAGE_HTML] if config.simple_format != "JSON" else []
-    there = all(os.path.lexists(f"{store.simple}/{name}") for name in names)
+    there = all(os.path.lexists(f"{store.simple}/{name}{end}") for name in names for end in ("", PACKED))
     if (
         there
         and not (without or force)
@@ -35,13 +37,30 @@ def publish_root(config: Config, store: Store, state: State, without: Set[str], 
     for name in names:
         rows = ((display, number) for key, display, number in state.roots() if key not in without)
         chunks = root_json(rows, serial) if name == PAGE_JSON else root_html(rows)
-        changed = store.replace(store.stage_chunks(name, chunks), f"simple/{name}") or changed
+        plain = store.stage_chunks(name, chunks)
+        packed = store.stage_chunks(name + PACKED, pack(store.chunks(plain)))
+        # one right after the other; where a run is killed between them, the state calls the root index stale
+        changed = store.replace(plain, f"simple/{name}") or changed
+        changed = store.replace(packed, f"simple/{name}{PACKED}") or changed
     for name in {PAGE_JSON, PAGE_HTML} - set(names):
-        changed = store.discard(f"simple/{name}") or changed
+        for end in (PACKED, ""):
+            changed = store.discard(f"simple/{name}{end}") or changed
     with state.transaction():
         state.put("root", STALE if without else CURRENT)  # until the state has forgotten them, too
         state.put("root names", str(names))
     return changed
+
+
+def pack(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Gzip, in the same bytes whenever it is made: without a time or a name.
+
+    Level 4: the two forms for 700,000 projects, 69 MB, take 1.3 s and become 13.5 MB. Level 1 takes 0.7 s for
+    15.5 MB, level 6 2.0 s for 13.3 MB, level 9 13 s for 13.0 MB.
+    """
+    packer = zlib.compressobj(4, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    for chunk in chunks:
+        yield packer.compress(chunk)
+    yield packer.flush()
 
 
 def write_diff(config: Config, paths: Sequence[str], when: int) -> None:

@@ -21,6 +21,7 @@ from .errors import StorageError
 
 PAGE_JSON = "index.v1_json"
 PAGE_HTML = "index.html"
+PACKED = ".gz"  # what the root index is called compressed, after its name
 _HASHED = re.compile(r"[0-9a-f]{2}")  # packages/aa/bb/<60 hex>/
 _WORTH_KEEPING = 8 << 20  # bytes of a part: a link that is slow or breaks often must not begin anew each time
 _SHARED_DEPTH = 3  # packages/aa/bb is shared by many files, so worth remembering; deeper ones are not
@@ -314,6 +315,12 @@ class Store:
             file.flush()
             os.fsync(file.fileno())
         return where
+
+    def chunks(self, staged: str) -> Iterator[bytes]:
+        """A long staged file again."""
+        with _as_storage_error(staged), open(staged, "rb") as file:
+            while chunk := file.read(1 << 18):
+                yield chunk
 
     def replace(self, staged: str, path: str) -> bool:
         """Move a staged file over `path` (under web/) if it differs. True where it did."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import json
 import os
@@ -36,7 +37,8 @@ ENGINE_NAMES = {
     ".stats.lock",
     "health",
 }
-PAGE_FILES = {"index.html", "index.v1_json", "index.html.gz", "index.v1_json.gz"}
+PAGE_FILES = {"index.html", "index.v1_json"}
+ROOT_FILES = {"json": "index.v1_json", "html": "index.html"}
 
 
 class Links(HTMLParser):
@@ -116,15 +118,17 @@ class Served:
 
     def root(self, kind: str = "json") -> dict[str, Any] | None:
         """Normalised name -> serial (JSON) or display name (HTML); None where there is no root index yet."""
-        file = self.web / "simple" / ("index.v1_json" if kind == "json" else "index.html")
-        if not file.exists():
-            return None
+        file = self.web / "simple" / ROOT_FILES[kind]
+        return self.names_in(kind, file.read_bytes()) if file.exists() else None
+
+    @staticmethod
+    def names_in(kind: str, content: bytes) -> dict[str, Any]:
+        """The same of a root index's bytes."""
         if kind == "json":
             return {
-                normalize(row["name"]): row.get("_last-serial")
-                for row in json.loads(file.read_bytes())["projects"]
+                normalize(row["name"]): row.get("_last-serial") for row in json.loads(content)["projects"]
             }
-        links = Links(file.read_text("utf-8"))
+        links = Links(content.decode("utf-8"))
         return {urlsplit(a["href"]).path.rstrip("/").rsplit("/", 1)[-1]: text for a, text in links.anchors}
 
 
@@ -239,6 +243,24 @@ def _root_problems(served: Served, finished: bool) -> Iterator[str]:
             yield f"the {kind} root index lists projects without a page: {sorted(set(root) - pages)}"
         if finished and pages - set(root):
             yield f"the {kind} root index does not list {sorted(pages - set(root))}"
+        yield from _packed_problems(served, kind, pages, finished)
+
+
+def _packed_problems(served: Served, kind: str, pages: set[str], finished: bool) -> Iterator[str]:
+    """What lies packed beside the root index says the same; after a cut-off run, no more than is there."""
+    plain = served.web / "simple" / ROOT_FILES[kind]
+    packed = plain.with_name(plain.name + ".gz")
+    if not packed.exists():
+        if finished:
+            yield f"there is no compressed {kind} root index"
+        return
+    content = gzip.decompress(packed.read_bytes())
+    if finished and content != plain.read_bytes():
+        yield f"the compressed {kind} root index differs from the plain one"
+    if not finished:
+        unknown = set(served.names_in(kind, content)) - pages
+        if unknown:
+            yield f"the compressed {kind} root index lists projects without a page: {sorted(unknown)}"
 
 
 def state_problems(directory: Path) -> Iterator[str]:

@@ -115,7 +115,8 @@ def test_simple_format_switched_to_and_fro(upstream: Simulator, mirror: Mirror) 
         mirror.sync()
         holds(Served(mirror.directory, kinds=kinds))
         names = {path.name for path in (mirror.web / "simple").rglob("*") if path.is_file()}
-        assert names == {{"html": "index.html", "json": "index.v1_json"}[kind] for kind in kinds}
+        pages = {{"html": "index.html", "json": "index.v1_json"}[kind] for kind in kinds}
+        assert names == pages | {f"{page}.gz" for page in pages}
     mirror.assert_equal()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import html
 import http.client
 import json
@@ -55,6 +56,8 @@ def perfect(upstream: Simulator, directory: Path) -> Served:
     root = upstream.root_json()
     (web / "simple" / "index.v1_json").write_text(json.dumps(root))
     (web / "simple" / "index.html").write_text(upstream.root_html())
+    for page in ("index.v1_json", "index.html"):
+        (web / "simple" / f"{page}.gz").write_bytes(gzip.compress((web / "simple" / page).read_bytes()))
     connection = sqlite3.connect(directory / "state")
     connection.execute("CREATE TABLE some (thing)")
     connection.commit()
@@ -86,6 +89,10 @@ DAMAGE: dict[str, Callable[[Served], object]] = {
     "page of another": lambda s: edit(s, lambda d: d.update(name="other")),
     "page without root entry": lambda s: s.page_dir("variety").rename(s.web / "simple" / "stranger"),
     "root index lost": lambda s: (s.web / "simple" / "index.html").unlink(),
+    "compressed root index lost": lambda s: (s.web / "simple" / "index.html.gz").unlink(),
+    "compressed root index of before": lambda s: (s.web / "simple" / "index.v1_json.gz").write_bytes(
+        gzip.compress(b'{"projects": []}')
+    ),
     "temporary file in web": lambda s: (s.web / "simple" / ".new").touch(),
     "temporary file beside": lambda s: [(s.directory / "tmp").mkdir(), (s.directory / "tmp" / "x").touch()],
     "stray name": lambda s: (s.directory / "escaped").touch(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from collections.abc import Iterator
@@ -99,6 +100,54 @@ def test_killed_before_the_removal_it_is_written_again(place: Place) -> None:
 
 
 @pytest.mark.parametrize("name", ["index.html", "index.v1_json"])
+def test_beside_it_lies_the_same_compressed(place: Place, name: str) -> None:
+    place.project("six")
+    place.publish()
+    packed = (place.simple / f"{name}.gz").read_bytes()
+    assert gzip.decompress(packed) == (place.simple / name).read_bytes()
+    assert packed[3:8] == bytes(5), "a name or a time in it: other bytes each time"
+    place.project("seven")
+    assert place.publish()
+    again = (place.simple / f"{name}.gz").read_bytes()
+    assert gzip.decompress(again) == (place.simple / name).read_bytes()
+
+
+@pytest.mark.parametrize("renames", [1, 2, 3])
+def test_killed_between_the_two_it_is_put_right_by_the_next_run(
+    place: Place, renames: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.publish()
+    place.project("six")
+    replace, left = place.store.replace, renames
+
+    def killed(staged: str, path: str) -> bool:
+        nonlocal left
+        if not left:
+            raise KeyboardInterrupt
+        left -= 1
+        return replace(staged, path)
+
+    monkeypatch.setattr(place.store, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        place.publish()
+    monkeypatch.undo()
+    assert place.publish()
+    for name in ("index.html", "index.v1_json"):
+        plain = (place.simple / name).read_bytes()
+        assert b"six" in plain
+        assert gzip.decompress((place.simple / f"{name}.gz").read_bytes()) == plain
+
+
+def test_a_mirror_of_an_older_version_gets_what_it_lacks(place: Place) -> None:
+    place.publish()
+    for path in place.simple.glob("*.gz"):
+        path.unlink()
+    assert place.publish()
+    assert len(list(place.simple.glob("*.gz"))) == 2
+    assert not place.publish()
+
+
+@pytest.mark.parametrize("name", ["index.html", "index.v1_json", "index.html.gz", "index.v1_json.gz"])
 def test_a_lost_one_is_written_again(place: Place, name: str) -> None:
     place.publish()
     (place.simple / name).unlink()
@@ -117,9 +166,9 @@ def test_a_damaged_one_is_written_again_with_force(place: Place) -> None:
 @pytest.mark.parametrize(
     ("form", "names"),
     [
-        ("HTML", ["index.html"]),
-        ("JSON", ["index.v1_json"]),
-        ("ALL", ["index.html", "index.v1_json"]),
+        ("HTML", ["index.html", "index.html.gz"]),
+        ("JSON", ["index.v1_json", "index.v1_json.gz"]),
+        ("ALL", ["index.html", "index.html.gz", "index.v1_json", "index.v1_json.gz"]),
     ],
 )
 def test_only_the_wanted_formats_are_there(place: Place, form: str, names: list[str]) -> None:
