@@ -5,12 +5,16 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness import PATIENCE
 from nginxsite import ANSIBLE, NGINX, Site, serve
 
+CHROMIUM = shutil.which("chromium")
 JSON, VHTML = "application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.v1+html"
 HTML = "text/html; charset=utf-8"
 WHEEL = "packages/aa/bb/cc/six-1.0-py3-none-any.whl"
@@ -33,6 +37,7 @@ def fill(web: Path) -> None:
         WHEEL: "0123456789",
         f"{WHEEL}.metadata": "Name: naïve",
         "packages/aa/bb/dd/ünïcode-1.0.tar.gz": "x",
+        "packages/aa/bb/dd/пакет_日本語-2.0-py3-none-any.whl": "x",
         ".hidden": "hidden",
     }
     for name, text in texts.items():
@@ -310,6 +315,22 @@ def test_packages_are_listed_in_utf8(site: Site) -> None:
     assert "ünïcode-1.0.tar.gz" in answer.body.decode()
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_browser_shows_a_listing_with_names_beyond_ascii(site: Site, tmp_path: Path) -> None:
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    )
+    command = [str(CHROMIUM), *flags.split(), "--disable-component-update", "--disable-sync"]
+    command += [
+        f"--user-data-dir={tmp_path}",
+        "--dump-dom",
+        f"http://127.0.0.1:{site.port}/packages/aa/bb/dd/",
+    ]
+    shown = subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE).stdout.decode("utf-8")
+    for name in ("ünïcode-1.0.tar.gz", "пакет_日本語-2.0-py3-none-any.whl"):
+        assert f">{name}</a>" in shown
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"])
 def test_only_reading_is_allowed(site: Site, method: str) -> None:
     assert site.get("/simple/six/", JSON, method).status == 405
@@ -333,6 +354,30 @@ def test_head_says_what_get_would(site: Site) -> None:
         "/simple/%2e%2e/%2e%2e/state",
         "/simple//../..//state",
         "/packages/leak",
+        "/packages/..%2f..%2fstate",
+        "/packages/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+        "/packages/..\\..\\state",
+        "/packages/..%5c..%5cstate",
+        "/packages/aa/..;/../state",
+        "/..%252fstate",
+        "/%c0%ae%c0%ae/state",
+        "/%00",
+        "/last-modified%00.html",
+        "/%zz",
+        "/normalized/Six",
+        "/negotiated/json/simple/",
+        "/simple/.hidden/",
+        "/simple/six/.hidden",
+        "/packages/%2ehidden",
+        "/progress.json",
+        "/tmp/",
+        "/.lock",
+        "/" + "a/" * 3000,
+        "/" + "a" * 9000,
+        "/simple/" + "a" * 300 + "/",
+        "http://example.org/../state",
+        "*",
+        "state",
         "/packages/..%00/state",
         "/negotiated/json/simple/six/index.v1_json",
         "/negotiated/html/../../state",
@@ -347,12 +392,42 @@ def test_hostile_paths_are_refused(site: Site, path: str) -> None:
     assert b"root:" not in answer.body
 
 
-@pytest.mark.parametrize("path", ["/", "/simple/", "/simple/six/", f"/{WHEEL}", "/nothing", "/packages/"])
-def test_every_answer_has_the_security_headers(site: Site, path: str) -> None:
-    headers = site.get(path).headers
-    assert headers["X-Content-Type-Options"] == "nosniff"
-    assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert headers["Server"] == "nginx"  # and no version
+@pytest.mark.parametrize(
+    ("path", "accept", "method", "status"),
+    [
+        ("/", None, "GET", 200),
+        ("/simple/", None, "GET", 200),
+        ("/simple/six/", JSON, "GET", 200),
+        (f"/{WHEEL}", None, "GET", 200),
+        (f"/{WHEEL}.metadata", None, "GET", 200),
+        ("/packages/", None, "GET", 200),
+        ("/last-modified", None, "GET", 200),
+        ("/simple/Six", None, "GET", 301),
+        ("/simple/six", None, "GET", 301),
+        ("/%zz", None, "GET", 400),
+        ("/nothing", None, "GET", 404),
+        ("/simple/nothing/", JSON, "GET", 404),
+        ("/packages/nothing", None, "GET", 404),
+        ("/.hidden", None, "GET", 404),
+        ("/simple/six/", None, "POST", 405),
+        ("/simple/six/", "image/png", "GET", 406),
+        ("/" + "a" * 9000, None, "GET", 414),
+    ],
+)
+def test_every_answer_has_the_security_headers(
+    site: Site, path: str, accept: str | None, method: str, status: int
+) -> None:
+    answer = site.get(path, accept, method)
+    assert answer.status == status
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Server"] == "nginx"  # and no version
+
+
+def test_an_error_is_not_kept_as_if_it_were_the_file(site: Site) -> None:
+    for path in ("/packages/nothing", "/simple/nothing/", "/simple/six/.hidden"):
+        assert "Cache-Control" not in site.get(path, JSON).headers
 
 
 def test_a_hashed_index_is_found_under_the_usual_address(deep_site: Site) -> None:
