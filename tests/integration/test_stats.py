@@ -22,6 +22,7 @@ import test_nginx
 from bandersnatch import logsource, stats
 from bandersnatch.config import Config
 from bandersnatch.stats import StatsSummary, update_stats
+from nginxsite import NGINX, serve
 
 START = datetime(2026, 11, 20, 22, tzinfo=timezone.utc)
 NOW = datetime(2026, 12, 24, tzinfo=timezone.utc)
@@ -327,24 +328,22 @@ def test_parts_of_one_client_count_once(site: Site) -> None:
     site.check()
 
 
-@pytest.mark.skipif(test_nginx.NGINX is None, reason="nginx is not installed")
+@pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 def test_what_nginx_logs_of_the_site_that_the_role_writes(tmp_path: Path) -> None:
     hostile = 'pip/24.0 "quoted" back\\slash, <script> é'
-    sites = test_nginx.serve(tmp_path)
-    served = next(sites)
-    path = f"/{test_nginx.WHEEL}"
-    for _ in range(2):
-        assert served.get(path, User_Agent="uv/0.4.0").status == 200
-    assert served.get(path, User_Agent=hostile).status == 200
-    assert served.get(f"{path}?x=%22", User_Agent=hostile).status == 200
-    for first in (0, 4):
-        assert served.get(path, User_Agent="uv/0.4.0", Range=f"bytes={first}-{first + 3}").status == 206
-    assert served.get(path, method="HEAD").status == 200
-    assert served.get(f"{path}.metadata").status == 200
-    assert served.get("/simple/six/").status == 200
-    assert served.get("/packages/aa/bb/cc/six-2.0-py3-none-any.whl").status == 404
-    with pytest.raises(StopIteration):
-        next(sites)  # nginx ends, and so has written its log
+    test_nginx.fill(tmp_path / "web")
+    with serve(tmp_path) as served:  # at its end nginx has written its log
+        path = f"/{test_nginx.WHEEL}"
+        for _ in range(2):
+            assert served.get(path, User_Agent="uv/0.4.0").status == 200
+        assert served.get(path, User_Agent=hostile).status == 200
+        assert served.get(f"{path}?x=%22", User_Agent=hostile).status == 200
+        for first in (0, 4):
+            assert served.get(path, User_Agent="uv/0.4.0", Range=f"bytes={first}-{first + 3}").status == 206
+        assert served.get(path, method="HEAD").status == 200
+        assert served.get(f"{path}.metadata").status == 200
+        assert served.get("/simple/six/").status == 200
+        assert served.get("/packages/aa/bb/cc/six-2.0-py3-none-any.whl").status == 404
 
     config = Config(directory=tmp_path, master="", access_log_pattern=f"{tmp_path}/access.log")
     done = update_stats(config, now=datetime.now(timezone.utc) + timedelta(days=2))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -250,3 +251,49 @@ def test_damage_that_shows_while_reading_on_is_said(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="Move the file away"):
         assert [damaged.files_of(name) for name, _, _ in damaged.roots()] == "never"
     damaged.close()
+
+
+def totals(path: Path) -> tuple[int, int]:
+    """Counted, as somebody else would."""
+    with sqlite3.connect(path) as other:
+        sizes = [max(size, 0) for (size,) in other.execute("SELECT size FROM file")]
+    return len(sizes), sum(sizes)
+
+
+def test_files_and_bytes_are_kept_up_by_every_change(state: State, tmp_path: Path) -> None:
+    steps: list[Callable[[], None]] = [
+        lambda: state.put_files((f"p{n % 3}", Row(f"a/{n}", "d", n, True)) for n in range(9)),
+        lambda: state.put_files([("p0", Row("a/0", "d", 70, True)), ("p1", Row("a/1", "", -1, False))]),
+        lambda: state.drop_files(["a/2", "a/3", "a/99"]),
+        lambda: state.drop_project("p1"),
+        lambda: state.put_files([("p1", Row("a/1", "d", 5, True))]),
+        state.forget_all,
+    ]
+    seen = []
+    for step in steps:
+        with state.transaction():
+            step()
+        assert state.count_files() == totals(tmp_path / "state")
+        seen.append(state.count_files())
+    assert seen == [(9, 36), (9, 105), (7, 100), (4, 89), (5, 94), (0, 0)]
+
+
+def test_what_is_rolled_back_is_not_counted(state: State, tmp_path: Path) -> None:
+    def killed() -> None:
+        with state.transaction():
+            state.put_files([("six", Row("a", "d", 5, True))])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        killed()
+    assert state.count_files() == totals(tmp_path / "state") == (0, 0)
+
+
+def test_a_state_without_totals_is_counted_once(state: State, tmp_path: Path) -> None:
+    with state.transaction():
+        state.put_files([("six", Row("a", "d", 5, True))])
+    with sqlite3.connect(tmp_path / "state") as older:
+        older.execute("DELETE FROM meta WHERE key IN ('files', 'bytes')")
+    again = State(str(tmp_path / "state"))
+    assert again.count_files() == (1, 5)
+    again.close()
