@@ -51,27 +51,25 @@ from bandersnatch.accesslog import Tally, Words
 from bandersnatch.logsource import opened
 tally = Tally(Words())
 with opened(sys.argv[1]) as log:
-    for block, _ in log.blocks():
-        tally.feed(block)
+    for lines, _ in log.blocks():
+        tally.feed(lines)
+tally.settle()
 print(tally.lines)
 """
 
-# The same keys as ours: the day, the file's name, the agent; parts of a file once a client.
+# The same keys as ours: the day, the file's name, the agent; parts of a file once a client. Of several ways
+# to write it, the quickest that was found: fields at quotes, no pattern where a comparison does, few splits.
 MAWK = r"""
 NF < 7 || $5 != " " { broken++; next }
-{
-    split($2, request, " ")
-    if (request[1] != "GET" || index(request[2], "/packages/") != 1 || request[2] ~ /\.metadata$/) next
-    split($3, status, " ")
-    if (status[1] != 200 && status[1] != 206) next
-    parts = split(request[2], path, "/")
-    key = substr($1, length($1) - 27, 11) SUBSEP path[parts] SUBSEP $6
-    if (status[1] == 206) {
+index($2, "GET /packages/") == 1 && match($3, /^ 20[06] /) {
+    parts = split(substr($2, 1, index($2, " HTTP/") - 1), path, "/")
+    if (path[parts] ~ /\.metadata$/) next
+    if ($3 ~ /^ 206/) {
         split($1, head, " ")
-        if ((head[1] SUBSEP key) in seen) next
-        seen[head[1] SUBSEP key]
+        if ((head[1], $2, $6) in seen) next
+        seen[head[1], $2, $6]
     }
-    count[key]++
+    count[substr($1, length($1) - 27, 11), path[parts], $6]++
 }
 END { for (key in count) { keys++; total += count[key] } print keys, total, broken }
 """

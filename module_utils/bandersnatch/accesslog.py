@@ -2,10 +2,9 @@
 
     203.0.113.7 - - [23/Nov/2026:10:11:12 +0000] "GET /packages/... HTTP/1.1" 200 4711 "-" "pip/24.0 ..."
 
-A download is a successful GET of a file under /packages/. Blocks of whole lines are split at every quote at
-once: nginx writes a quote inside a field as \\x22, so in a block of good lines each column is a slice with a
-step of six. Whether a block is such a one is checked exactly; any other is read line by line, with the same
-result.
+A download is a successful GET of a file under /packages/. nginx writes a quote inside a field as \\x22, so a
+line is split at its quotes. The loop over the lines does little: agents are looked at once for each distinct
+one, later. Only a line that claims to be a download is looked at to its end.
 """
 
 from __future__ import annotations
@@ -13,48 +12,48 @@ from __future__ import annotations
 import re
 from collections import Counter
 from datetime import date
-from operator import itemgetter
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
-_QUOTES = 6  # of a line: around the request, the referrer, the agent
 _PREFIX = b"GET /packages/"
 _WHOLE = b" 200 "
 _PART = b" 206 "
-_NEWLINE = 10
 PAIR_BITS = 32  # a pair of numbers as one: request << PAIR_BITS | agent
 PAIR_MASK = (1 << PAIR_BITS) - 1
+MOST_BYTES = 1 << 26  # of distinct requests and agents held: hostile ones may be long
 
-_STAMP = re.compile(rb"\[(\d\d)/([A-Z][a-z][a-z])/(\d{4}):(\d\d):(\d\d):\d\d ([+-])(\d\d)(\d\d)\] ")
-_STAMP_BYTES = slice(-29, None)  # of what stands before the request
+_MINUTE = re.compile(rb"\[(\d\d)/([A-Z][a-z][a-z])/(\d{4}):(\d\d):(\d\d): ([+-])(\d\d)(\d\d)\] ")
+_STAMP_LENGTH = 29
+_NO_STAMP = b"\n"  # no line has it before its end
 _MONTHS = {name: at for at, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _REQUEST = re.compile(rb"GET (/packages/[^ ?#]*)(?:[?#][^ ]*)? HTTP/[0-9](?:\.[0-9])?")
 _ESCAPE = re.compile(rb"\\x([0-9A-Fa-f]{2})")
-_MOST_STAMPS = 100_000
-
-_stamp = itemgetter(_STAMP_BYTES)
-_first_byte = itemgetter(0)
-
-
-class _Days(dict[bytes, int]):
-    """The UTC day of a stamp: its ordinal, 0 where it is no time."""
-
-    def __missing__(self, stamp: bytes) -> int:
-        if len(self) >= _MOST_STAMPS:
-            self.clear()
-        day = self[stamp] = utc_day(stamp)
-        return day
 
 
 class Numbers(dict[bytes, int]):
-    """Numbers each key as it is first asked for: 0, step, 2 * step, ..."""
+    """Numbers each key as it is first asked for: 0, 1, 2, ..."""
 
-    def __init__(self, step: int) -> None:
-        super().__init__()
-        self._step = step
+    length = 0  # of all keys, in bytes
 
     def __missing__(self, key: bytes) -> int:
-        number = self[key] = len(self) * self._step
+        number = self[key] = len(self)
+        self.length += len(key)
         return number
+
+
+class _Fetched(dict[bytes, list[int]]):
+    """Numbers of requests, by what stands behind their answer: referrer and agent, not yet looked at.
+
+    By agent, for these are fewer: the lists at hand stay in the processor's cache, which makes it quick.
+    """
+
+    length = 0  # of all keys, in bytes
+
+    def __missing__(self, key: bytes) -> list[int]:
+        requests: list[int] = []
+        self[key] = requests
+        self.length += len(key)
+        return requests
 
 
 class Words:
@@ -64,15 +63,24 @@ class Words:
     """
 
     def __init__(self) -> None:
-        self.requests = Numbers(1 << PAIR_BITS)
-        self.agents = Numbers(1)
+        self.requests = Numbers()
+        self.agents = Numbers()
+
+    def pair(self, request: bytes, agent: bytes) -> int:
+        """The number of a pair."""
+        return self.requests[request] << PAIR_BITS | self.agents[agent]
+
+    @property
+    def length(self) -> int:
+        """Of all of them, in bytes."""
+        return self.requests.length + self.agents.length
 
 
 class Tally:
     """What a stretch of log says, in numbers of `words`: each is looked at once, later.
 
-    Memory grows with the distinct pairs of request and agent (and clients that fetch in parts), not with the
-    lines: see `size`.
+    `whole`, `parts` and `broken` are up to date after `settle`. Memory grows with the distinct pairs of
+    request and agent (and clients that fetch in parts), not with the lines: see `is_full`.
     """
 
     def __init__(self, words: Words) -> None:
@@ -81,79 +89,97 @@ class Tally:
         self.whole: dict[int, Counter[int]] = {}  # UTC day -> pair -> how many answers with 200
         self.parts: dict[int, set[tuple[bytes, int]]] = {}  # UTC day -> (client's address, pair) with 206
         self._words = words
-        self._days = _Days()
+        self._unsettled: dict[int, _Fetched] = {}  # UTC day -> answers with 200
+        self._unsettled_lines = 0
+
+    def feed(self, lines: list[bytes]) -> None:
+        """Count whole lines, each with its newline."""
+        self.lines += len(lines)
+        self._unsettled_lines += len(lines)
+        numbers = self._words.requests
+        broken, day, stamp, fetched = 0, 0, _NO_STAMP, _Fetched()
+        for line in lines:
+            try:
+                head, request, status, rest = line.split(b'"', 3)
+            except ValueError:
+                broken += 1
+                continue
+            if not head.endswith(stamp):  # another second than the line before
+                stamp = head[-_STAMP_LENGTH:]
+                day = utc_day(stamp)
+                if not day:
+                    stamp = _NO_STAMP
+                    broken += 1
+                    continue
+                fetched = self._of_day(day)
+            if request[:14] == _PREFIX and status[:5] == _WHOLE:
+                fetched[rest].append(numbers[request])
+            elif request[:14] == _PREFIX and status[:5] == _PART:
+                self._add_part(day, head, request, rest)
+            elif b'" "' not in rest:
+                broken += 1
+        self.broken += broken
+
+    def settle(self) -> None:
+        """Bring `whole` and `broken` up to date."""
+        for day, fetched in self._unsettled.items():
+            for rest, requests in fetched.items():
+                agent = _agent(rest)
+                if agent is None:
+                    self.broken += len(requests)
+                    continue
+                counts = self.whole.setdefault(day, Counter())
+                number = self._words.agents[agent]
+                for request, count in Counter(requests).items():
+                    counts[request << PAIR_BITS | number] += count
+        self._unsettled = {}
+        self._unsettled_lines = 0
+
+    def is_full(self, most_pairs: int) -> bool:
+        """Whether so many distinct pairs and clients are held, or more words than MOST_BYTES."""
+        if self._pairs + self._unsettled_lines < most_pairs and self._length < MOST_BYTES:
+            return False  # at most so many
+        self.settle()
+        return self._pairs >= most_pairs or self._length >= MOST_BYTES
 
     @property
-    def size(self) -> int:
-        """How many distinct pairs and clients are held."""
+    def _pairs(self) -> int:
         return sum(map(len, self.whole.values())) + sum(map(len, self.parts.values()))
 
-    def feed(self, block: bytes) -> None:
-        """Count a block of whole lines, each with its newline."""
-        if not self._feed_regular(block):
-            for line in block.split(b"\n")[:-1]:
-                self._feed_line(line)
+    @property
+    def _length(self) -> int:
+        return self._words.length + sum(fetched.length for fetched in self._unsettled.values())
 
-    def _feed_regular(self, block: bytes) -> bool:
-        """Count a block of lines with six quotes each and one day; False where it is no such block."""
-        fields = block.split(b'"')
-        lines = len(fields) // _QUOTES
-        if len(fields) % _QUOTES != 1 or fields[4::_QUOTES].count(b" ") != lines:
-            return False
-        heads, requests, statuses, referrers, _, agents = (fields[at:-1:_QUOTES] for at in range(_QUOTES))
-        # A head begins with the newline of the line before it: each with one, and no other field with any.
-        if b"" in heads or fields[-1] != b"\n" or not set(map(_first_byte, heads[1:])) <= {_NEWLINE}:
-            return False
-        if b"".join(heads).count(b"\n") != lines - 1:
-            return False
-        all_statuses = b"".join(statuses)
-        if b"\n" in all_statuses or any(
-            b"\n" in b"".join(column) for column in (requests, referrers, agents)
-        ):
-            return False
-        days = {self._days[stamp] for stamp in set(map(_stamp, heads))}
-        if len(days) != 1 or 0 in days:
-            return False
-        self.lines += lines
-        day = days.pop()
-        request_number, agent_number = self._words.requests, self._words.agents
-        pairs = [
-            request_number[request] + agent_number[agent]
-            for request, status, agent in zip(requests, statuses, agents, strict=True)
-            if status.startswith(_WHOLE) and request.startswith(_PREFIX)
-        ]
-        if pairs:
-            self.whole.setdefault(day, Counter()).update(pairs)
-        if _PART in all_statuses:
-            for at in [at for at, status in enumerate(statuses) if status.startswith(_PART)]:
-                self._add_part(day, heads[at], requests[at], agents[at])
-        return True
+    def _of_day(self, day: int) -> _Fetched:
+        fetched = self._unsettled.get(day)
+        if fetched is None:
+            fetched = self._unsettled[day] = _Fetched()
+        return fetched
 
-    def _feed_line(self, line: bytes) -> None:
-        self.lines += 1
-        fields = line.split(b'"', _QUOTES)
-        day = self._days[fields[0][_STAMP_BYTES]] if len(fields) > _QUOTES and fields[4] == b" " else 0
-        if not day:
+    def _add_part(self, day: int, head: bytes, request: bytes, rest: bytes) -> None:
+        agent = _agent(rest)
+        if agent is None:
             self.broken += 1
             return
-        head, request, status, _, _, agent, _ = fields
-        if status.startswith(_PART):
-            self._add_part(day, head, request, agent)
-        elif status.startswith(_WHOLE) and request.startswith(_PREFIX):
-            self.whole.setdefault(day, Counter())[self._pair(request, agent)] += 1
+        client = head.partition(b" ")[0], self._words.pair(request, agent)
+        self.parts.setdefault(day, set()).add(client)
 
-    def _add_part(self, day: int, head: bytes, request: bytes, agent: bytes) -> None:
-        if request.startswith(_PREFIX):
-            address = head.lstrip(b"\n").partition(b" ")[0]
-            self.parts.setdefault(day, set()).add((address, self._pair(request, agent)))
 
-    def _pair(self, request: bytes, agent: bytes) -> int:
-        return self._words.requests[request] + self._words.agents[agent]
+def _agent(rest: bytes) -> bytes | None:
+    """The agent in `referrer" "agent"...`; None where the line is cut off."""
+    fields = rest.split(b'"', 3)
+    return fields[2] if len(fields) == 4 and fields[1] == b" " else None
 
 
 def utc_day(stamp: bytes) -> int:
     """The ordinal of the UTC day of `[23/Nov/2026:10:11:12 +0000] `; 0 where it is no such time."""
-    found = _STAMP.fullmatch(stamp)
+    return _day_of_minute(stamp[:19] + stamp[21:]) if stamp[19:21].isdigit() else 0
+
+
+@lru_cache(maxsize=4096)
+def _day_of_minute(stamp: bytes) -> int:
+    """Of a stamp without its seconds: so the cache answers nearly always."""
+    found = _MINUTE.fullmatch(stamp)
     if found is None:
         return 0
     day, month, year, hour, minute, sign, hours, minutes = found.groups()

@@ -11,6 +11,7 @@ import contextlib
 import glob
 import gzip
 import hashlib
+import io
 import lzma
 import os
 import re
@@ -125,25 +126,25 @@ class Log:
                 break
             offset -= len(passed)
 
-    def blocks(self) -> Iterator[tuple[bytes, int]]:
-        """(whole lines, how many bytes of the log they are), up to the end.
+    def blocks(self) -> Iterator[tuple[list[bytes], int]]:
+        """(some lines, each with its newline; how many bytes of the log they are), up to the end.
 
         A last line without its newline is left for later, for it may still be written; in a compressed log it
         is given, for nothing will follow. Raises OSError and DamagedError.
         """
         rest = b""
         while chunk := self._read(BLOCK_BYTES):
-            end = chunk.rfind(b"\n") + 1
-            if end:
-                yield b"".join((rest, memoryview(chunk)[:end])), len(rest) + end
-                rest = chunk[end:]
-            elif len(rest) > _LONGEST_LINE:  # no log line: let go of it before it fills the memory
-                yield rest + chunk + b"\n", len(rest) + len(chunk)
+            lines = io.BytesIO(chunk).readlines()
+            lines[0] = rest + lines[0]
+            length = len(rest) + len(chunk)
+            rest = b"" if chunk.endswith(b"\n") else lines.pop()
+            if len(rest) > _LONGEST_LINE:  # no log line: let go of it before it fills the memory
+                lines.append(rest + b"\n")
                 rest = b""
-            else:
-                rest += chunk
+            if lines:
+                yield lines, length - len(rest)
         if rest and self.compressed:
-            yield rest + b"\n", len(rest)
+            yield [rest + b"\n"], len(rest)
 
     def fingerprinted(self, offset: int) -> bytes:
         """The bytes that tell this log from others, once `offset` bytes are read."""

@@ -188,15 +188,18 @@ def _pieces(log: logsource.Log, position: int, store: StatsStore) -> Iterator[tu
     """(what it says, up to which offset, whether that is the end) of a log, piece by piece."""
     tally, start = Tally(store.words), position
     try:
-        for block, length in log.blocks():
-            tally.feed(block)
+        for lines, length in log.blocks():
+            tally.feed(lines)
             position += length
-            if tally.size >= MOST_PAIRS or position - start >= PIECE_BYTES:
+            if tally.is_full(MOST_PAIRS) or position - start >= PIECE_BYTES:
+                tally.settle()
                 yield tally, position, False
                 tally, start = Tally(store.words), position
     except (logsource.DamagedError, OSError):
+        tally.settle()
         yield tally, position, False
         raise
+    tally.settle()
     yield tally, position, True
 
 

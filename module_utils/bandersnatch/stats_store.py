@@ -135,7 +135,8 @@ class StatsStore(Database):
             added = 0
             for day in sorted({*tally.whole, *tally.parts}):
                 added += self._add_day(day, tally.whole.get(day, Counter()), tally.parts.get(day, ()))
-        if len(self.words.requests) + len(self.words.agents) >= _MOST_WORDS:
+        words = self.words
+        if len(words.requests) + len(words.agents) >= _MOST_WORDS or words.length >= accesslog.MOST_BYTES:
             self._forget_words()
         return Stream(number, position, len(head), digest(head), found.path), added
 

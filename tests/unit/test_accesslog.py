@@ -1,12 +1,16 @@
-"""accesslog.py: which lines count, and that the fast way and the slow way say the same."""
+"""accesslog.py: which lines count, and how much is held."""
 
 from __future__ import annotations
 
+import io
+import tempfile
+from collections import Counter
 from datetime import date
 
 import pytest
+from bandersnatch import accesslog, logsource
 from bandersnatch.accesslog import PAIR_BITS, PAIR_MASK, Tally, Words, agent_text, download_path, utc_day
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 DAY = date(2026, 11, 23).toordinal()
@@ -57,7 +61,8 @@ class Told:
         words = Words()
         tally = Tally(words)
         for block in blocks:
-            tally.feed(block)
+            tally.feed(io.BytesIO(block).readlines())
+        tally.settle()
         requests, agents = list(words.requests), list(words.agents)
 
         def pair(number: int) -> tuple[bytes, bytes]:
@@ -73,10 +78,6 @@ class Told:
             for day, clients in tally.parts.items()
         }
         self.downloads = sum(sum(pairs.values()) for pairs in self.whole.values())
-
-
-def is_regular(block: bytes) -> bool:
-    return Tally(Words())._feed_regular(block)
 
 
 @pytest.mark.parametrize("protocol", ["HTTP/1.0", "HTTP/1.1", "HTTP/2.0", "HTTP/2", "HTTP/3.0", "HTTP/3"])
@@ -183,14 +184,55 @@ LINES = st.one_of(
 )
 
 
-@given(st.lists(LINES, min_size=1, max_size=12))
-def test_blocks_and_single_lines_are_counted_alike(lines: list[bytes]) -> None:
-    at_once = Told(b"".join(lines))
-    assert vars(at_once) == vars(Told(*lines))
-    assert at_once.lines == len(lines)
+def plainly(lines: list[bytes]) -> tuple[int, Counter[tuple[int, bytes, bytes]], set[tuple[int, bytes, ...]]]:
+    """What the lines say, the plain way: (broken, downloads, clients of parts)."""
+    broken, whole, parts = 0, Counter[tuple[int, bytes, bytes]](), set()
+    for text in lines:
+        head, *fields = text.split(b'"')
+        day = utc_day(head[-29:])
+        asks = bool(fields) and fields[0].startswith(b"GET /packages/")
+        claims = asks and len(fields) > 1 and fields[1].startswith((b" 200 ", b" 206 "))
+        whole_line = len(fields) > 5 and fields[3] == b" " if claims else b'" "' in b'"'.join(fields[2:])
+        if not day or len(fields) < 3 or not whole_line:
+            broken += 1
+        elif claims and fields[1].startswith(b" 200 "):
+            whole[day, fields[0], fields[4]] += 1
+        elif claims:
+            parts.add((day, head.split(b" ")[0], fields[0], fields[4]))
+    return broken, whole, parts
 
 
-def test_the_fast_way_is_taken_for_good_lines_only() -> None:
-    assert is_regular(b"".join([GOOD, *OTHERS]))
-    for broken in BROKEN:
-        assert not is_regular(GOOD + broken + GOOD)
+@settings(deadline=None)  # it writes files
+@given(st.lists(LINES, max_size=12), st.integers(1, 300))
+def test_what_is_counted_is_what_the_lines_say_wherever_blocks_end(lines: list[bytes], size: int) -> None:
+    broken, whole, parts = plainly(lines)
+    with tempfile.NamedTemporaryFile() as file, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(logsource, "BLOCK_BYTES", size)
+        file.write(b"".join(lines))
+        file.flush()
+        with logsource.opened(file.name) as log:
+            blocks = list(log.blocks())
+    assert sum(length for _, length in blocks) == sum(map(len, lines))
+    told = Told(*(b"".join(block) for block, _ in blocks))
+    assert (told.lines, told.broken) == (len(lines), broken)
+    assert {(day, *pair): n for day, pairs in told.whole.items() for pair, n in pairs.items()} == whole
+    assert {(day, *one) for day, clients in told.parts.items() for one in clients} == parts
+
+
+def test_what_is_held_is_bounded() -> None:
+    tally = Tally(Words())
+    for number in range(40):
+        tally.feed([line(agent=f"{number % 20}")] * 5)
+        assert tally.is_full(20) == (number >= 19)
+    assert sum(map(len, tally.whole.values())) == 20
+    assert sum(tally.whole[DAY].values()) == 200
+
+
+@pytest.mark.parametrize("field", ["agent", "request_line"])
+def test_long_words_do_not_fill_the_memory(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accesslog, "MOST_BYTES", 1_000_000)
+    tally = Tally(Words())
+    for number in range(12):
+        long = f"{number:0100000}"
+        tally.feed([line(agent=long) if field == "agent" else line(f"GET /packages/{long} HTTP/1.1")])
+        assert tally.is_full(10**6) == (number >= 9)

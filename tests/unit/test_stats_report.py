@@ -38,7 +38,7 @@ def store(tmp_path: Path) -> Iterator[StatsStore]:
 
 def add(store: StatsStore, pairs: dict[tuple[bytes, bytes], int], day: date = DAY) -> None:
     tally = Tally(store.words)
-    tally.whole[day.toordinal()] = Counter({tally._pair(*pair): count for pair, count in pairs.items()})
+    tally.whole[day.toordinal()] = Counter({store.words.pair(*pair): count for pair, count in pairs.items()})
     store.add(tally, Found("x", "1:2", 1, 1), None, 1, b"h", done=True)
 
 

@@ -37,9 +37,9 @@ def add(
 ) -> tuple[Stream, int]:
     tally = Tally(store.words)
     if pairs:
-        tally.whole[day] = Counter(tally._pair(*pair) for pair in pairs)
+        tally.whole[day] = Counter(store.words.pair(*pair) for pair in pairs)
     if parts:
-        tally.parts[day] = {(address, tally._pair(*pair)) for address, *pair in parts}
+        tally.parts[day] = {(address, store.words.pair(*pair)) for address, *pair in parts}
     return store.add(tally, FOUND, stream, position, b"head", done=True)
 
 
