@@ -23,6 +23,7 @@ from .summary import count_of, one_line
 MOST_PAIRS = 500_000  # distinct (file, agent) pairs held before they go to the database: about 100 MB
 PIECE_BYTES = 1 << 30  # of a log, at most, that a killed run reads again
 _FRESH_NS = 3600 * 10**9
+_READABLE = "; the user that runs update-stats must be able to read it"
 
 
 class StatsSummary(NamedTuple):
@@ -163,7 +164,8 @@ class _Run:
                 if not (error.cut and age < _FRESH_NS):  # else it is being compressed just now
                     self._problems.append(f"{one.path}: {error}")
             except OSError as error:
-                self._problems.append(f"{one.path}: {error.strerror or error}: not counted")
+                remedy = _READABLE if isinstance(error, PermissionError) else ""
+                self._problems.append(f"{one.path}: {error.strerror or error}: not counted{remedy}")
 
     def _read_log(self, log: logsource.Log, moved: dict[int, str]) -> None:
         store, key = self._store, log.found.key

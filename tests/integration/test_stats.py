@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import csv
 import gzip
 import io
@@ -61,6 +62,20 @@ stats_store.StatsStore.add = killed
 stats.update_stats(Config(directory=Path(directory), master="", access_log_pattern=pattern))
 """
 
+# Commits pieces of a few dozen lines, and says when it begins.
+HURRIED = """
+import sys
+from pathlib import Path
+from datetime import datetime, timezone
+from bandersnatch import logsource, stats
+from bandersnatch.config import Config
+logsource.BLOCK_BYTES, stats.MOST_PAIRS = 5000, 20
+config = Config(directory=Path(sys.argv[1]), master="", access_log_pattern=sys.argv[2])
+print("begun", flush=True)
+stats.update_stats(config, now=datetime(2026, 12, 24, tzinfo=timezone.utc))
+"""
+KILLS = 300 if os.environ.get("SOAK") else 20
+
 
 class Site:
     """A web server's log, its mirror directory, and what must be counted."""
@@ -74,7 +89,7 @@ class Site:
         )
         self.expected: Counter[tuple[str, str, str]] = Counter()  # day, file, agent
         self._clock = START
-        self._random = random.Random(7)
+        self.random = random.Random(7)
         self.lines = 0
 
     def serve(self, count: int) -> None:
@@ -84,7 +99,7 @@ class Site:
                 file.write(self._line())
 
     def _line(self) -> bytes:
-        pick = self._random
+        pick = self.random
         self._clock += timedelta(seconds=pick.randrange(1, 400))
         self.lines += 1
         name = f"project_{pick.randrange(8)}-{pick.randrange(3)}.0-py3-none-any.whl"
@@ -288,6 +303,34 @@ def test_a_run_that_is_killed_counts_nothing_twice(site: Site, commits: int, whe
             site.rename()
         site.serve(100)
     site.update()
+    site.check()
+
+
+def test_runs_killed_at_any_moment_count_each_line_once(site: Site) -> None:
+    pattern, environment = str(site.config.access_log_pattern), {**os.environ, "PYTHONPATH": str(ENGINE)}
+    killed = 0
+    for turn in range(KILLS):
+        site.serve(site.random.randrange(600))
+        if turn % 3 == 2:
+            site.random.choice([Site.rename, Site.copytruncate])(site)
+            if turn % 2:
+                site.compress(1)
+        run = subprocess.Popen(
+            [sys.executable, "-c", HURRIED, str(site.config.directory), pattern],
+            env=environment,
+            stdout=subprocess.PIPE,
+        )
+        assert run.stdout is not None
+        run.stdout.read(1)  # it begins to read the logs
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.wait(site.random.random() * 0.3)
+        run.kill()
+        run.stdout.close()
+        killed += run.wait() == -signal.SIGKILL
+        if turn % 10 == 9:  # before a log is rotated away
+            site.update()
+    assert killed > KILLS // 4
+    update_stats(site.config, now=NOW + timedelta(days=3650))
     site.check()
 
 

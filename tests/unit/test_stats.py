@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gzip
 import json
@@ -126,6 +127,27 @@ def test_a_damaged_log_is_a_problem_and_the_others_are_counted(config: Config, l
     assert (done.downloads, done.exit_code, len(done.problems)) == (3, 3, 1)
     assert done.text().startswith(f"update-stats: {log.parent}/access.log.2.gz: is damaged")
     assert update_stats(config, now=NOW).exit_code == 3, "it is not forgotten"
+
+
+def test_a_log_that_may_not_be_read_is_named_with_the_remedy(
+    config: Config, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = log.with_name("access.log.1")
+    packed.write_bytes(GOOD)
+    packed.chmod(0)
+    real = os.open
+
+    def checked(path: str, *rest: int) -> int:  # as it is for others than root
+        if path == str(packed):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(path, *rest)
+
+    monkeypatch.setattr(os, "open", checked)
+    done = update_stats(config, now=NOW)
+    assert done.problems == (
+        f"{packed}: Permission denied: not counted; the user that runs update-stats must be able to read it",
+    )
+    assert (done.downloads, done.exit_code) == (3, 3)
 
 
 def test_a_log_that_is_being_compressed_just_now_is_no_problem(config: Config, log: Path) -> None:
