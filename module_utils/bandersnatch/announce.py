@@ -19,10 +19,10 @@ from typing import Any
 from . import VERSION, health, history, metrics, page, status
 from .config import Config
 from .errors import EXIT_FAILURE, BandersnatchError, StorageError
+from .files import read_file, replace_file
 from .history import NAMES_KEPT, History, Past, Record, Size
 from .progress import FILE_NAME as PROGRESS
 from .status import Status
-from .store import read_file, replace_file
 from .summary import Summary, one_line
 
 log = logging.getLogger(__name__)

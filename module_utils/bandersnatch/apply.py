@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from . import index
 from .config import Config
 from .errors import ContentError
+from .files import storage_error
 from .model import Page
 from .plan import Decision, next_check
 from .state import Due, Project, Row, State
-from .store import Store, storage_error
+from .store import Store
 from .summary import one_line
 from .worker import PageAnswer, read_page, render
 

@@ -8,9 +8,10 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence, Set
 
 from .config import Config
+from .files import storage_error
 from .root import root_html, root_json
 from .state import State
-from .store import PACKED, PAGE_HTML, PAGE_JSON, Store, storage_error
+from .store import PACKED, PAGE_HTML, PAGE_JSON, Store
 
 STALE, CURRENT = "stale", "current"  # what meta.root says of the root index on disk
 

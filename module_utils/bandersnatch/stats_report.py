@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta, timezone
 from itertools import groupby
 
+from .files import opener, read_chunks, storage_error
 from .stats_store import KINDS, Day, Fetched, StatsStore
-from .store import storage_error
 from .useragent import Agent
 
 HEADER = "# package,filename,useragent,count\n"
@@ -175,11 +175,11 @@ class Report:
         try:
             if self._dry:
                 return not _equals(path, chunks)
-            with open(self._part, "wb", opener=_opener) as file:
+            with open(self._part, "wb", opener=opener) as file:
                 file.writelines(chunks)
                 file.flush()
                 os.fsync(file.fileno())
-            if _equals(path, _chunks(self._part)):
+            if _equals(path, read_chunks(self._part)):
                 os.unlink(self._part)
                 return False
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -199,16 +199,6 @@ def _equals(path: str, chunks: Iterable[bytes]) -> bool:
             return all(file.read(len(chunk)) == chunk for chunk in chunks) and not file.read(1)
     except FileNotFoundError:
         return False
-
-
-def _chunks(path: str) -> Iterator[bytes]:
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
-
-
-def _opener(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
 
 
 def _sync(directory: str) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from . import syscalls
 from .errors import StorageError
+from .files import as_storage_error, directories, is_same, opener, read_chunks, read_file, write
 
 PAGE_JSON = "index.v1_json"
 PAGE_HTML = "index.html"
@@ -48,12 +49,12 @@ class Store:
 
     def create(self) -> None:
         """Make the mirror directory itself. Its parent must exist: a typo shall not make a tree."""
-        with _as_storage_error(self.directory), contextlib.suppress(FileExistsError):
+        with as_storage_error(self.directory), contextlib.suppress(FileExistsError):
             os.mkdir(self.directory, 0o755)
 
     def prepare(self) -> None:
         """Make the directories that are missing, and drop pages that a killed run had staged."""
-        with _as_storage_error(self.directory):
+        with as_storage_error(self.directory):
             for path in (self.web, self.simple, self.packages, f"{self.directory}/tmp", self.parts):
                 self._make(path)
             if os.path.lexists(self.staged):
@@ -63,7 +64,7 @@ class Store:
 
     def finish(self, failed: bool) -> None:
         """Leave no temporary files behind; of a run that failed only the long parts of files."""
-        with _as_storage_error(self.directory):
+        with as_storage_error(self.directory):
             if failed and os.path.isdir(self.parts):
                 _delete(self.staged)
                 for name in os.listdir(self.parts):
@@ -76,24 +77,24 @@ class Store:
 
     def free(self) -> int:
         """Bytes that an unprivileged user may still write on the volume."""
-        with _as_storage_error(self.directory):
+        with as_storage_error(self.directory):
             numbers = os.statvfs(self.directory)
             return numbers.f_bavail * numbers.f_frsize
 
     def total(self) -> int:
         """Bytes of the whole volume."""
-        with _as_storage_error(self.directory):
+        with as_storage_error(self.directory):
             numbers = os.statvfs(self.directory)
             return numbers.f_blocks * numbers.f_frsize
 
     def flush(self) -> None:
         """Bring every file that was written to the device: before a page may link it."""
-        with _as_storage_error(self.directory):
+        with as_storage_error(self.directory):
             syscalls.syncfs(self.directory)
 
     def is_empty(self) -> bool:
         """Whether no page and no file is there, nor what may hold one."""
-        with _as_storage_error(self.web):
+        with as_storage_error(self.web):
             return not any(os.path.isdir(path) and os.listdir(path) for path in (self.simple, self.packages))
 
     # Files
@@ -114,20 +115,20 @@ class Store:
     def place(self, part: str, path: str) -> None:
         """Move a complete file to its place under web/."""
         target = f"{self.web}/{path}"
-        with _as_storage_error(target):
+        with as_storage_error(target):
             self._make_parents(path)
             self._over(part, target)
 
     def link(self, path: str, new: str) -> None:
         """Give a file under web/ a second path, under which it stays when the first one goes."""
         target = f"{self.web}/{new}"
-        with _as_storage_error(target), contextlib.suppress(FileExistsError):
+        with as_storage_error(target), contextlib.suppress(FileExistsError):
             self._make_parents(new)
             os.link(f"{self.web}/{path}", target, follow_symlinks=False)
 
     def remove_file(self, path: str) -> None:
         """Unlink a file under web/, and the directories that it leaves empty."""
-        with _as_storage_error(path):
+        with as_storage_error(path):
             try:
                 os.unlink(f"{self.web}/{path}")
             except (FileNotFoundError, NotADirectoryError):
@@ -157,12 +158,12 @@ class Store:
 
     def old_layout(self) -> Iterator[tuple[str, str]]:
         """(project, path) of the files in packages/<Python version>/<letter>/<project>/."""
-        with _as_storage_error(self.packages):
-            for python in _directories(self.packages):
+        with as_storage_error(self.packages):
+            for python in directories(self.packages):
                 if _HASHED.fullmatch(os.path.basename(python)):
                     continue
-                for letter in _directories(python):
-                    for project in _directories(letter):
+                for letter in directories(python):
+                    for project in directories(letter):
                         below = os.path.relpath(project, self.web)
                         yield from (
                             (os.path.basename(project), f"{below}/{name}") for name in os.listdir(project)
@@ -177,14 +178,14 @@ class Store:
     def stage(self, name: str, pages: dict[str, bytes], interim: bool = False) -> None:
         """Write a project's page where no one reads it yet. `pages`: file name -> content."""
         where = self._aside(name, interim)
-        with _as_storage_error(where):
+        with as_storage_error(where):
             try:
                 os.mkdir(where, 0o755)
             except FileExistsError:
                 _delete(where)
                 os.mkdir(where, 0o755)
             for file_name, content in pages.items():
-                _write(f"{where}/{file_name}", content)
+                write(f"{where}/{file_name}", content)
 
     def is_served(self, name: str, pages: dict[str, bytes]) -> bool:
         """Whether a project's page directory holds exactly these files."""
@@ -201,7 +202,7 @@ class Store:
     def publish(self, name: str, interim: bool = False) -> None:
         """Put the staged page of a project in the place of the one that is served, all of it at once."""
         staged, target = self._aside(name, interim), self.page(name)
-        with _as_storage_error(target):
+        with as_storage_error(target):
             if self._hash_index:
                 self._make(os.path.dirname(target))
             elif len(name) == 1 and _pages_in(target):  # of hash-index, which was on before
@@ -243,7 +244,7 @@ class Store:
         """(directory, its name) for each project page on disk, in either layout of hash-index."""
         if not os.path.isdir(self.simple):
             return
-        with _as_storage_error(self.simple), os.scandir(self.simple) as entries:
+        with as_storage_error(self.simple), os.scandir(self.simple) as entries:
             for entry in entries:
                 if not entry.is_dir(follow_symlinks=False):
                     continue
@@ -263,7 +264,7 @@ class Store:
                 os.rmdir(above)
 
     def _take_away(self, directory: str) -> bool:
-        with _as_storage_error(directory):
+        with as_storage_error(directory):
             try:
                 os.rename(directory, self._removed)
             except (FileNotFoundError, NotADirectoryError):
@@ -284,7 +285,7 @@ class Store:
     def place_json(self, name: str) -> None:
         """Move a staged release JSON (`json = true`) to web/pypi/<name>/json."""
         target = f"{self.web}/pypi/{name}/json"
-        with _as_storage_error(target):
+        with as_storage_error(target):
             self._make(f"{self.web}/pypi")
             self._make(os.path.dirname(target))
             self._over(f"{self._json}/{name}", target)
@@ -294,8 +295,8 @@ class Store:
         with contextlib.suppress(OSError):
             if read_file(f"{self.web}/pypi/{name}/json") == content:
                 return False
-        with _as_storage_error(name):
-            _write(f"{self._json}/{name}", content)
+        with as_storage_error(name):
+            write(f"{self._json}/{name}", content)
         return True
 
     def remove_json(self, name: str) -> bool:
@@ -309,7 +310,7 @@ class Store:
     def stage_chunks(self, name: str, chunks: Iterable[bytes]) -> str:
         """Write a long file (the root index) where no one reads it yet; gives its path."""
         where = f"{self.staged}/{name}"
-        with _as_storage_error(where), open(where, "wb", opener=_opener) as file:
+        with as_storage_error(where), open(where, "wb", opener=opener) as file:
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
@@ -318,15 +319,14 @@ class Store:
 
     def chunks(self, staged: str) -> Iterator[bytes]:
         """A long staged file again."""
-        with _as_storage_error(staged), open(staged, "rb") as file:
-            while chunk := file.read(1 << 18):
-                yield chunk
+        with as_storage_error(staged):
+            yield from read_chunks(staged)
 
     def replace(self, staged: str, path: str) -> bool:
         """Move a staged file over `path` (under web/) if it differs. True where it did."""
         target = f"{self.web}/{path}"
-        with _as_storage_error(target):
-            if _same(staged, target):
+        with as_storage_error(target):
+            if is_same(staged, target):
                 os.unlink(staged)
                 return False
             self._over(staged, target)
@@ -334,7 +334,7 @@ class Store:
 
     def discard(self, path: str) -> bool:
         """Unlink a file under web/ if it is there. True where it was."""
-        with _as_storage_error(path):
+        with as_storage_error(path):
             try:
                 os.unlink(f"{self.web}/{path}")
             except FileNotFoundError:
@@ -361,62 +361,6 @@ class Store:
                 ) from None
         if remember:
             self._known.add(path)
-
-
-def read_file(path: str) -> bytes:
-    """The content of a file of the mirror, no symbolic link followed, no pipe waited for. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", path)
-        return file.read()
-
-
-def replace_file(target: str, content: bytes, part: str) -> bool:
-    """Write a small file and rename it over `target`, unless that is the same; true where it was not.
-
-    `part`: the temporary file, on the same file system. Not flushed: no page links to what is written so.
-
-    Raises OSError.
-    """
-    with contextlib.suppress(OSError):
-        if read_file(target) == content:
-            return False
-    try:
-        with open(part, "wb", opener=_opener) as file:
-            os.fchmod(file.fileno(), 0o644)  # nginx reads it, whatever the umask
-            file.write(content)
-        os.rename(part, target)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(part)  # it may be what fills the volume
-        raise
-    return True
-
-
-def _directories(path: str) -> list[str]:
-    if os.path.islink(path):
-        return []
-    try:
-        with os.scandir(path) as entries:
-            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _opener(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-
-
-def _write(path: str, content: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(path, flags, 0o644)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(descriptor, view) :]
-    finally:
-        os.close(descriptor)
 
 
 def _delete(path: str) -> None:
@@ -453,50 +397,9 @@ def _pages_in(letter: str) -> list[tuple[str, str]]:
     What else there is belongs to a page with that name: bandersnatch had a directory `versions` there.
     """
     initial = os.path.basename(letter).lower()
-    found = ((path, os.path.basename(path)) for path in _directories(letter))
+    found = ((path, os.path.basename(path)) for path in directories(letter))
     return [(path, name) for path, name in found if name[0].lower() == initial]
 
 
 def _has_page(directory: str) -> bool:
     return any(os.path.lexists(f"{directory}/{name}") for name in (PAGE_JSON, PAGE_HTML))
-
-
-def _same(first: str, second: str) -> bool:
-    size = 1 << 20
-    try:
-        if not stat.S_ISREG(os.lstat(second).st_mode):
-            return False
-        with open(first, "rb") as one, open(second, "rb") as two:
-            if os.fstat(one.fileno()).st_size != os.fstat(two.fileno()).st_size:
-                return False
-            while chunk := one.read(size):
-                if chunk != two.read(size):
-                    return False
-    except FileNotFoundError:
-        return False
-    return True
-
-
-_REMEDIES = {
-    errno.ENOSPC: "the volume is full (space or inodes): make room or grow it, then run again",
-    errno.EDQUOT: "the quota is used up: raise it, then run again",
-    errno.EROFS: "the volume is read-only: look at the kernel log, repair and remount it",
-    errno.EACCES: "permission denied: the mirror directory must belong to the user that runs the mirror",
-    errno.EPERM: "not permitted: the mirror directory must belong to the user that runs the mirror",
-    errno.EIO: "the device reports an input/output error: look at the kernel log",
-    errno.ENOENT: "no such directory: make it, or mend `directory` in the config file",
-}
-
-
-def storage_error(path: str, error: OSError) -> StorageError:
-    """What an OSError means for the operator: the path, the reason, the remedy."""
-    remedy = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
-    return StorageError(f"{error.filename or path}: {remedy}")
-
-
-@contextlib.contextmanager
-def _as_storage_error(path: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise storage_error(path, error) from error

@@ -14,10 +14,11 @@ from typing import NamedTuple
 from . import index, index_html
 from .config import Config
 from .errors import BandersnatchError, ContentError, FetchError, StorageError
+from .files import read_file
 from .hashes import Hasher
 from .model import Blob, Page
 from .net import Client, NetSettings
-from .store import PAGE_HTML, PAGE_JSON, Store, read_file
+from .store import PAGE_HTML, PAGE_JSON, Store
 
 PAGE_LIMIT = 128 << 20  # bytes of one page, decoded: the largest real ones have 30 MB
 STALE_WAITS = (0.5, 1.5)  # seconds before a page that is older than the root index is asked for again

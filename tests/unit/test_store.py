@@ -10,7 +10,7 @@ import pytest
 from bandersnatch import store as store_module
 from bandersnatch import syscalls
 from bandersnatch.errors import StorageError
-from bandersnatch.store import PAGE_HTML, PAGE_JSON, Store, storage_error
+from bandersnatch.store import PAGE_HTML, PAGE_JSON, Store
 
 OLD = {PAGE_JSON: b"old json", PAGE_HTML: b"old html"}
 NEW = {PAGE_JSON: b"new json", PAGE_HTML: b"new html"}
@@ -323,22 +323,6 @@ def test_a_file_is_discarded_once(store: Store) -> None:
 
 
 # Errors
-
-
-@pytest.mark.parametrize(
-    ("number", "remedy"),
-    [
-        (errno.ENOSPC, "make room"),
-        (errno.EROFS, "remount"),
-        (errno.EACCES, "must belong"),
-        (errno.EIO, "kernel log"),
-        (errno.EMFILE, "Too many open files"),
-    ],
-)
-def test_an_error_names_the_path_and_the_remedy(number: int, remedy: str) -> None:
-    error = storage_error("/srv/mirror", OSError(number, os.strerror(number), "/srv/mirror/web"))
-    assert str(error).startswith("/srv/mirror/web: ")
-    assert remedy in str(error)
 
 
 def test_a_full_volume_is_said_wherever_it_shows(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
