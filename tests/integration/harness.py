@@ -110,6 +110,7 @@ class Mirror:
             "FAKE_CLOCK": str(self.clock),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PIP_CONFIG_FILE": os.devnull,
+            "PIP_INDEX_URL": "http://127.0.0.1:9/simple/",  # nobody listens: no test asks a real index
         }
 
     def start(self, *arguments: str, user: int | None = None) -> subprocess.Popen[str]:

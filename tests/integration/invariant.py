@@ -263,40 +263,51 @@ def _packed_problems(served: Served, kind: str, pages: set[str], finished: bool)
             yield f"the compressed {kind} root index lists projects without a page: {sorted(unknown)}"
 
 
-def state_problems(directory: Path) -> Iterator[str]:
-    """The state opens and is whole; read from a copy, since even reading may replay SQLite's log."""
-    if not (directory / "state").exists():
-        return
+@contextlib.contextmanager
+def _state(directory: Path) -> Iterator[sqlite3.Connection]:
+    """A copy of the state, since even reading may replay SQLite's log."""
     with tempfile.TemporaryDirectory() as copy:
         for part in directory.glob("state*"):
             if not part.name.endswith("-shm"):
                 shutil.copy(part, copy)
-        connection = sqlite3.connect(Path(copy) / "state")
+        with contextlib.closing(sqlite3.connect(Path(copy) / "state")) as connection:
+            yield connection
+
+
+def state_problems(served: Served, finished: bool) -> Iterator[str]:
+    """The state opens, is whole, has the right totals, and after a finished run says what the disk holds."""
+    if not (served.directory / "state").exists():
+        return
+    with _state(served.directory) as state:
         try:
-            answer = connection.execute("PRAGMA integrity_check").fetchall()
+            answer = state.execute("PRAGMA integrity_check").fetchall()
             if answer != [("ok",)]:
                 yield f"the state is damaged: {answer}"
+            kept = dict(state.execute("SELECT key, value FROM meta WHERE key IN ('files', 'bytes')"))
+            files = dict(state.execute("SELECT path, size FROM file"))
+            projects = {name for (name,) in state.execute("SELECT name FROM project")}
         except sqlite3.DatabaseError as error:
             yield f"the state is damaged: {error}"
-        finally:
-            connection.close()
+            return
+    total = sum(max(size, 0) for size in files.values())
+    if kept and kept != {"files": len(files), "bytes": total}:
+        yield f"the state's totals are {kept}, not {len(files)} files of {total} bytes"
+    if finished:
+        yield from _disk_problems(served, files, projects)
 
 
-def total_problems(directory: Path) -> Iterator[str]:
-    """The state's running totals are what its table of files says."""
-    if not (directory / "state").exists():
-        return
-    with tempfile.TemporaryDirectory() as copy:
-        for part in directory.glob("state*"):
-            shutil.copy(part, copy)
-        with contextlib.closing(sqlite3.connect(Path(copy) / "state")) as connection:
-            try:
-                kept = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('files', 'bytes')"))
-                sizes = [max(size, 0) for (size,) in connection.execute("SELECT size FROM file")]
-            except sqlite3.DatabaseError:  # that it is damaged is told already
-                return
-    if kept and kept != {"files": len(sizes), "bytes": sum(sizes)}:
-        yield f"the state's totals are {kept}, not {len(sizes)} files of {sum(sizes)} bytes"
+def _disk_problems(served: Served, files: dict[str, int], projects: set[str]) -> Iterator[str]:
+    """Every file and project of the state is on disk, and every page on disk is in the state."""
+    for path, size in files.items():
+        place = served.web / path
+        if place.is_symlink() or not place.is_file():
+            yield f"the state has {path}, the disk has not"
+        elif size not in {-1, place.stat().st_size}:
+            yield f"the state has {path} with {size} bytes, the disk with {place.stat().st_size}"
+    pages = set(served.page_dirs())
+    if pages != projects:
+        yield f"pages that the state does not have: {sorted(pages - projects)}"
+        yield f"projects of the state without a page: {sorted(projects - pages)}"
 
 
 def _litter(served: Served, finished: bool) -> Iterator[str]:
@@ -326,8 +337,7 @@ def problems(served: Served | Path, finished: bool = True) -> list[str]:
     return [
         *found,
         *_root_problems(served, finished),
-        *state_problems(served.directory),
-        *total_problems(served.directory),
+        *state_problems(served, finished),
         *_litter(served, finished),
     ]
 

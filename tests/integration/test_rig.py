@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import html
 import http.client
@@ -58,11 +59,26 @@ def perfect(upstream: Simulator, directory: Path) -> Served:
     (web / "simple" / "index.html").write_text(upstream.root_html())
     for page in ("index.v1_json", "index.html"):
         (web / "simple" / f"{page}.gz").write_bytes(gzip.compress((web / "simple" / page).read_bytes()))
-    connection = sqlite3.connect(directory / "state")
-    connection.execute("CREATE TABLE some (thing)")
-    connection.commit()
-    connection.close()
+    write_state(directory, upstream)
     return Served(directory)
+
+
+def write_state(directory: Path, upstream: Simulator) -> None:
+    """What the checker looks at of a state."""
+    files = [(upload.path, len(upload.content)) for upload in upstream.files()]
+    with contextlib.closing(sqlite3.connect(directory / "state")) as state, state:
+        state.execute("CREATE TABLE meta (key, value)")
+        state.execute("CREATE TABLE project (name)")
+        state.execute("CREATE TABLE file (path, size)")
+        state.executemany("INSERT INTO project VALUES (?)", ((one.name,) for one in upstream.listed()))
+        state.executemany("INSERT INTO file VALUES (?, ?)", files)
+        totals = {"files": len(files), "bytes": sum(size for _, size in files)}
+        state.executemany("INSERT INTO meta VALUES (?, ?)", totals.items())
+
+
+def in_state(served: Served, statement: str) -> None:
+    with contextlib.closing(sqlite3.connect(served.directory / "state")) as state, state:
+        state.execute(statement)
 
 
 def first_file(served: Served) -> Path:
@@ -97,6 +113,13 @@ DAMAGE: dict[str, Callable[[Served], object]] = {
     "temporary file beside": lambda s: [(s.directory / "tmp").mkdir(), (s.directory / "tmp" / "x").touch()],
     "stray name": lambda s: (s.directory / "escaped").touch(),
     "state damaged": lambda s: (s.directory / "state").write_bytes(b"SQLite format 3\0" + bytes(5000)),
+    "state with wrong totals": lambda s: in_state(s, "UPDATE meta SET value = value + 1"),
+    "state without a project": lambda s: in_state(s, "DELETE FROM project WHERE name = 'variety'"),
+    "state with a project too many": lambda s: in_state(s, "INSERT INTO project VALUES ('gone')"),
+    "state with a file too many": lambda s: [
+        in_state(s, "INSERT INTO file VALUES ('packages/gone', 0)"),
+        in_state(s, "UPDATE meta SET value = value + 1 WHERE key = 'files'"),
+    ],
     "state is text": lambda s: (s.directory / "state").write_text("no database" * 500),
 }
 
