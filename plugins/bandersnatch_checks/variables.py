@@ -22,7 +22,7 @@ SHARED = {
     "bandersnatch_allow_removals": ("bool", ""),
     "bandersnatch_force_check": ("bool", ""),
     "bandersnatch_remove_data": ("bool", ""),
-    "bandersnatch_sync_serial": ("int", ""),
+    "bandersnatch_sync_throttle": ("int", ""),
 }
 TYPES = {
     "int": "a whole number",
