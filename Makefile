@@ -14,7 +14,7 @@ PLAY = $(BIN)/ansible-playbook --inventory $(INVENTORY) $(ARGS)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export LC_ALL := C.UTF-8
 
-.PHONY: help venv site clean-site test quick lint unit integration molecule bench soak
+.PHONY: help venv site clean-site test quick lint unit integration molecule test-vm bench soak
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ integration: venv ## tests of the whole engine and of the Ansible module, on loo
 
 molecule: venv ## whole hosts, in containers
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/molecule
+
+test-vm: venv ## a real disk and a true reboot, in a virtual machine: minutes without KVM
+	@scripts/test-vm
 
 bench: venv ## the benchmark, small size: under ten minutes
 	$(BIN)/python benchmarks/mirror.py
