@@ -92,6 +92,19 @@ class Database:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
 
+    # Remembered values: every database has a table `meta` of (key, value)
+
+    def get(self, key: str) -> str | None:
+        """A remembered value."""
+        value = self._value("SELECT value FROM meta WHERE key = ?", (key,))
+        return None if value is None else str(value)
+
+    def put(self, key: str, value: str | None) -> None:
+        """Remember a value."""
+        self._query("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    # What the databases are written with
+
     def _query(self, text: str, values: Values = ()) -> None:
         with self._guarded():
             self._db.execute(text, values)

@@ -149,16 +149,7 @@ class History(Database):
                 (DAYS_KEPT,),
             )
 
-    def put(self, key: str, value: str) -> None:
-        """Remember a value."""
-        self._query("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
-
     # Reading
-
-    def get(self, key: str) -> str | None:
-        """A remembered value."""
-        value = self._value("SELECT value FROM meta WHERE key = ?", (key,))
-        return None if value is None else str(value)
 
     def past(self, *, runs: int, days: int) -> Past:
         """What is remembered: of the newest `runs` and `days`."""

@@ -106,17 +106,6 @@ class State(Database):
                 self._db.execute("PRAGMA recursive_triggers = ON")  # REPLACE deletes, too
                 self._db.executescript(_TOTALS)
 
-    # Meta
-
-    def get(self, key: str) -> str | None:
-        """A remembered value."""
-        value = self._value("SELECT value FROM meta WHERE key = ?", (key,))
-        return None if value is None else str(value)
-
-    def put(self, key: str, value: str | None) -> None:
-        """Remember a value."""
-        self._query("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
-
     # What upstream lists
 
     def replace_listed(self, rows: Iterable[tuple[Listed, bool]]) -> None:

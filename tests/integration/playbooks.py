@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import PATIENCE, ROOT
+from harness import PATIENCE, ROOT, Mirror
 
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
 
@@ -52,6 +52,28 @@ def run(
         timeout=PATIENCE,
         check=False,
     )
+
+
+def result_of(
+    mirror: Mirror, task: dict[str, Any], *options: str
+) -> tuple[dict[str, Any], subprocess.CompletedProcess[str]]:
+    """Run one task beside a mirror under test, in its clean environment; its result as Ansible sees it."""
+    result = mirror.base / "result.json"
+    keep = {"content": "{{ result | to_json }}", "dest": str(result)}
+    tasks = [
+        {**task, "register": "result", "ignore_errors": True},
+        {"ansible.builtin.copy": keep, "check_mode": False, "diff": False},
+    ]
+    done = run(
+        mirror.base,
+        [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}],
+        {"localhost": {"ansible_python_interpreter": sys.executable}},
+        *options,
+        **{key: value for key, value in mirror.environment().items() if key != "PYTHONPATH"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout, done.stderr, result.read_text())
+    return dict(json.loads(result.read_text())), done
 
 
 def recap(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, int]]:

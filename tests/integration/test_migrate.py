@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 from crashpoints import killed
-from harness import PATIENCE, ROOT, Mirror, Run, tree
+from harness import PATIENCE, Mirror, Run, tree
 from invariant import Served, equals_upstream
 from simulator import Project, Simulator, Upload
 
-ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
+import playbooks
+
 SINCE_8 = 'pypi:repository-version" content="1.1'
 
 
@@ -128,7 +129,6 @@ OLD = [pep381client, bandersnatch_1, bandersnatch_8, bandersnatch_with_hash_inde
 
 def play(mirror: Mirror, *options: str, **parameters: object) -> dict[str, Any]:
     """Run one task with the module; its result as Ansible sees it."""
-    result = mirror.base / "result.json"
     given = {
         "directory": str(mirror.directory),
         "config": str(mirror.conf),
@@ -137,36 +137,7 @@ def play(mirror: Mirror, *options: str, **parameters: object) -> dict[str, Any]:
         "crontabs": [str(mirror.base / "cron.d")],
         **parameters,
     }
-    tasks = [
-        {"bandersnatch_migrate": given, "register": "result", "ignore_errors": True},
-        {
-            "ansible.builtin.copy": {"content": "{{ result | to_json }}", "dest": str(result)},
-            "check_mode": False,
-            "diff": False,
-        },
-    ]
-    book = mirror.base / "play.yml"
-    book.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-    kept = {key: value for key, value in mirror.environment().items() if key != "PYTHONPATH"}
-    done = subprocess.run(
-        [ANSIBLE, "--inventory", "localhost,", "--connection", "local", *options, book],
-        env={
-            **kept,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_HOME": str(mirror.base / "ansible"),
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-            "ANSIBLE_NOCOLOR": "1",
-            "LC_ALL": "C.UTF-8",
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    print(done.stdout, done.stderr, result.read_text())
-    return dict(json.loads(result.read_text()))
+    return playbooks.result_of(mirror, {"bandersnatch_migrate": given}, *options)[0]
 
 
 def moved_in(mirror: Mirror) -> None:
@@ -191,10 +162,7 @@ def assert_equal(mirror: Mirror) -> None:
     equals_upstream(mirror.upstream, Served(mirror.directory, hash_index=hashed))
 
 
-needs_ansible = pytest.mark.skipif(not ANSIBLE.exists(), reason="ansible-core is not installed beside pytest")
-
-
-@needs_ansible
+@playbooks.needs_ansible
 @pytest.mark.parametrize("old", [pep381client, bandersnatch_1])
 def test_the_module_four_ways_and_then_a_run(
     upstream: Simulator, mirror: Mirror, old: Callable[[Mirror], None]
@@ -231,7 +199,7 @@ def test_the_module_four_ways_and_then_a_run(
     assert_equal(mirror)
 
 
-@needs_ansible
+@playbooks.needs_ansible
 def test_the_module_says_what_it_did_not_carry_over(upstream: Simulator, mirror: Mirror) -> None:
     filled(upstream)
     bandersnatch_1(mirror)
@@ -246,7 +214,7 @@ def test_the_module_says_what_it_did_not_carry_over(upstream: Simulator, mirror:
     assert f"master = {upstream.url}" in mirror.conf.read_text()
 
 
-@needs_ansible
+@playbooks.needs_ansible
 def test_a_wrong_directory_and_a_running_program_fail_the_task_in_one_line(
     upstream: Simulator, mirror: Mirror
 ) -> None:

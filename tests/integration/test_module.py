@@ -5,68 +5,28 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import faults
-import pytest
 import yaml
-from harness import PATIENCE, ROOT, Mirror, tree
+from harness import ROOT, Mirror, tree
 from scenes import small, variety
 from simulator import Simulator
 
-ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
+import playbooks
+
 LISTS = ("added", "updated", "removed", "failures")
 
-pytestmark = pytest.mark.skipif(not ANSIBLE.exists(), reason="ansible-core is not installed beside pytest")
+pytestmark = playbooks.needs_ansible
 
 
 def play(
     mirror: Mirror, *options: str, module: str = "bandersnatch_mirror", **parameters: object
 ) -> dict[str, Any]:
     """Run one task with a module; its result as Ansible sees it, and what the play printed as `output`."""
-    result = mirror.base / "result.json"
-    tasks = [
-        {
-            module: {"config": str(mirror.conf), **parameters},
-            "register": "result",
-            "ignore_errors": True,
-        },
-        {
-            "ansible.builtin.copy": {"content": "{{ result | to_json }}", "dest": str(result)},
-            "check_mode": False,
-            "diff": False,
-        },
-    ]
-    book = mirror.base / "play.yml"
-    book.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-    done = subprocess.run(
-        [ANSIBLE, "--inventory", "localhost,", "--connection", "local", *options, book],
-        env=environment(mirror),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    print(done.stdout, done.stderr, result.read_text())
-    return {**json.loads(result.read_text()), "output": done.stdout + done.stderr}
-
-
-def environment(mirror: Mirror) -> dict[str, str]:
-    """A clean one, with the project's own plugins and nothing written outside the test's directory."""
-    ansible = {
-        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-        "ANSIBLE_HOME": str(mirror.base / "ansible"),
-        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-        "ANSIBLE_NOCOLOR": "1",
-        "LC_ALL": "C.UTF-8",
-    }
-    kept = {key: value for key, value in mirror.environment().items() if key != "PYTHONPATH"}
-    return {**kept, **ansible}
+    task = {module: {"config": str(mirror.conf), **parameters}}
+    result, done = playbooks.result_of(mirror, task, *options)
+    return {**result, "output": done.stdout + done.stderr}
 
 
 def counts(result: dict[str, Any]) -> dict[str, Any]:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-from harness import PATIENCE, ROOT
+from harness import ROOT
 from volumes import blank, call, make_image, mounted, needs_volumes
 
-ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
+import playbooks
+
 SURVEY = ROOT / "roles/bandersnatch_volume/files/survey.py"
 MIB = 1 << 20
 
-pytestmark = [
-    needs_volumes,
-    pytest.mark.skipif(not ANSIBLE.exists(), reason="ansible-core is not installed beside pytest"),
-]
+pytestmark = [needs_volumes, playbooks.needs_ansible]
 
 
 def survey(kind: str, source: object, mount: Path) -> dict[str, Any]:
@@ -54,23 +49,8 @@ def refusals(base: Path, cases: dict[str, dict[str, object]]) -> dict[str, str]:
         }
         for case, variables in cases.items()
     ]
-    book = base / "play.yml"
-    book.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-    done = subprocess.run(
-        [ANSIBLE, "--inventory", "localhost,", "--connection", "local", book],
-        env={
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_HOME": str(base / "ansible"),
-            "ANSIBLE_PYTHON_INTERPRETER": "/usr/bin/python3",
-            "LC_ALL": "C.UTF-8",
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    plays = [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]
+    done = playbooks.run(base, plays, {"localhost": {}})
     assert done.returncode == 0, done.stdout + done.stderr
     return {case: (said / case).read_text() if (said / case).exists() else "" for case in cases}
 
