@@ -193,16 +193,23 @@ def _serve(connection: Connection, make: Callable[[], Worker], threads: int) -> 
 
 def _work(worker: Worker, tasks: queue.SimpleQueue[Task], outbox: _Outbox) -> None:
     while True:
-        task = tasks.get()
+        try:
+            task = tasks.get_nowait()
+        except queue.Empty:
+            outbox.send()  # nobody else might: what is held back must not wait with this thread
+            task = tasks.get()
         try:
             answer: Answer | str = worker.do(task)
         except BaseException:
             answer = traceback.format_exc()
-        outbox.put(answer, more=not tasks.empty())
+        outbox.put(answer)
 
 
 class _Outbox:
-    """Answers on their way to the parent: a message for each one would cost more than making a small one."""
+    """Answers on their way to the parent: a message for each one would cost more than making a small one.
+
+    Whoever puts an answer in takes another task next, or calls `send` before it waits: so none stays behind.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -210,17 +217,25 @@ class _Outbox:
         self._answers: list[Answer | str] = []
         self._since = 0.0
 
-    def put(self, answer: Answer | str, more: bool) -> None:
-        """Take an answer, and send what has gathered unless `more` will soon follow."""
+    def put(self, answer: Answer | str) -> None:
+        """Take an answer; send what has gathered where that is much, or has waited long."""
         with self._lock:
             now = time.monotonic()
             if not self._answers:
                 self._since = now
             self._answers.append(answer)
-            if more and len(self._answers) < _TOGETHER and now - self._since < _HELD_BACK:
-                return
-            try:
-                self._connection.send_bytes(pickle.dumps(self._answers, 5))
-            except OSError:
-                os._exit(0)
-            self._answers.clear()
+            if len(self._answers) >= _TOGETHER or now - self._since >= _HELD_BACK:
+                self._send()
+
+    def send(self) -> None:
+        """Send what has gathered."""
+        with self._lock:
+            if self._answers:
+                self._send()
+
+    def _send(self) -> None:
+        try:
+            self._connection.send_bytes(pickle.dumps(self._answers, 5))
+        except OSError:
+            os._exit(0)
+        self._answers.clear()

@@ -50,6 +50,22 @@ def test_each_task_has_one_answer(pool: Pool) -> None:
         assert sorted(answer.name for answer in answers) == sorted(f"p{number}" for number in range(count))
 
 
+def test_no_answer_stays_behind_whichever_thread_ends_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads that ended at about the same time left an answer unsent, and the run waited for ever."""
+    monkeypatch.setattr(Worker, "do", lambda _, task: FileAnswer(task.name, "packages/there", "kept"))
+    pool = make(tmp_path)
+    try:
+        for count in [*range(2, 40)] * 40:
+            waited = 0
+            for answer in pool.run(looks(count)):
+                waited += answer is None
+                assert waited < 30, "no answer came for half a minute"
+    finally:
+        pool.close()
+
+
 def test_a_process_that_is_killed_has_a_successor(pool: Pool) -> None:
     os.kill(pool._processes[-1].pid, signal.SIGKILL)
     answers = [answer for answer in pool.run(looks(1_000)) if answer is not None]
@@ -97,10 +113,12 @@ def test_answers_travel_together_unless_they_would_wait() -> None:
     outbox = _Outbox(theirs)
     answer: Answer = FileAnswer("six", "path", "kept")
     for _ in range(7):
-        outbox.put(answer, more=True)
+        outbox.put(answer)
     assert not ours.poll()
-    outbox.put(answer, more=True)
+    outbox.put(answer)
     assert ours.poll()
     ours.recv_bytes()
-    outbox.put(answer, more=False)
+    outbox.put(answer)
+    assert not ours.poll()
+    outbox.send()
     assert ours.poll()
