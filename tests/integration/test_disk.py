@@ -92,6 +92,27 @@ def test_a_volume_that_fills_up_keeps_the_mirror_whole(disk: Path, upstream: Sim
 
 
 @needs_volumes
+def test_no_room_for_the_state_alone_is_said(disk: Path, upstream: Simulator) -> None:
+    small(upstream, 12)
+    mirror = on_disk(disk, upstream)
+    mirror.sync()
+    said = ""
+    for number, leave in enumerate(range(0, 24_000, 2_000)):
+        upstream.delete_project(f"alpha-{number}")  # little is to be written but the state
+        ballast = fill(disk, leave)
+        done = mirror.sync("--allow-removals", expect=None)
+        assert done.exit_code in (0, 7), done.output
+        said += done.stderr
+        mirror.assert_holds(finished=False)
+        ballast.unlink()
+    assert f"{mirror.directory}/state: " in said
+    assert "Make room on the volume" in said
+    upstream.add_project("last", "1.0")
+    mirror.sync("--allow-removals")
+    mirror.assert_equal()
+
+
+@needs_volumes
 def test_a_full_volume_names_the_cause(disk: Path, upstream: Simulator) -> None:
     upstream.style = Style(api="1.0")
     upstream.add_project("big", "1.0", size=3_000_000)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -247,6 +248,26 @@ def test_a_page_of_very_many_files_is_mirrored(upstream: Simulator, mirror: Mirr
         upstream.add_file("wide", f"wide-{number}.tar.gz", f"{number}", size=1)
     mirror.sync()
     mirror.assert_equal()
+
+
+@pytest.mark.skipif(not os.environ.get("SOAK"), reason="it takes a minute and 2 GB: make soak")
+def test_a_page_of_a_million_files_is_read(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream, 2)
+    head = b'{"meta": {"api-version": "1.0"}, "name": "alpha-0", "files": ['
+    files = (
+        b'{"filename":"w-%d.zip","url":"w","hashes":{"sha256":"%064x"}}' % (n, n) for n in range(1_000_000)
+    )
+    page = head + b",".join(files) + b"]}"
+
+    def wide(handler: faults.Handler, reply: faults.Reply) -> None:
+        handler.head(faults.Reply(200, {"Content-Type": JSON_TYPE}), len(page))
+        handler.wfile.write(page)
+
+    upstream.fault(faults.Fault("/simple/alpha-0/", wide, None, 200))
+    mirror.configure(release_files=False, simple_format="JSON")
+    mirror.sync()
+    assert len(mirror.served.page("alpha-0")["files"]) == 1_000_000
+    assert set(mirror.served.page_dirs()) == {"alpha-0", "alpha-1"}
 
 
 def test_a_page_without_end_is_cut_off(upstream: Simulator, mirror: Mirror) -> None:
