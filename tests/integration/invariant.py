@@ -283,6 +283,8 @@ def state_problems(served: Served, finished: bool) -> Iterator[str]:
             answer = state.execute("PRAGMA integrity_check").fetchall()
             if answer != [("ok",)]:
                 yield f"the state is damaged: {answer}"
+            if not finished and not state.execute("SELECT 1 FROM sqlite_master").fetchone():
+                return  # killed before its first transaction: the next run begins it
             kept = dict(state.execute("SELECT key, value FROM meta WHERE key IN ('files', 'bytes')"))
             files = dict(state.execute("SELECT path, size FROM file"))
             projects = {name for (name,) in state.execute("SELECT name FROM project")}
