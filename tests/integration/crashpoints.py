@@ -21,16 +21,7 @@ def patched(mirror: Mirror, change: str, *options: str) -> Run:
     )
     if mirror.upstream:
         mirror.upstream.take_requests()
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, "-c", str(mirror.conf), "mirror", *options],
-        env=mirror.environment(),
-        cwd=mirror.base,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = mirror.launch([sys.executable, "-c", program, "-c", str(mirror.conf), "mirror", *options])
     try:
         stdout, stderr = process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:

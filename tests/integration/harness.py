@@ -115,8 +115,14 @@ class Mirror:
 
     def start(self, *arguments: str, user: int | None = None) -> subprocess.Popen[str]:
         """Start `bandersnatch -c CONF ARGUMENTS` in a process group of its own."""
+        return self.launch(
+            [*self.python, "-m", "bandersnatch", "-c", str(self.conf), *(arguments or ("mirror",))], user
+        )
+
+    def launch(self, command: list[str], user: int | None = None) -> subprocess.Popen[str]:
+        """Start any command as `start` does: the clean environment, a process group of its own."""
         return subprocess.Popen(
-            [*self.python, "-m", "bandersnatch", "-c", str(self.conf), *(arguments or ("mirror",))],
+            command,
             env=self.environment(),
             cwd=self.base,
             stdin=subprocess.DEVNULL,

@@ -75,15 +75,8 @@ def test_two_hosts_on_one_directory(upstream: Simulator, mirror: Mirror) -> None
     gate = Gate("/packages/.*")
     upstream.fault(gate)
     command = f"hostname elsewhere && exec {sys.executable} -m bandersnatch -c {mirror.conf} mirror"
-    first = subprocess.Popen(
-        ["unshare", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", command],
-        env=mirror.environment(),
-        cwd=mirror.base,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+    first = mirror.launch(
+        ["unshare", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", command]
     )
     arrives(gate, first)
     second = mirror.start()
