@@ -17,8 +17,6 @@ from .filters import Filters
 from .summary import one_line
 from .urls import parse, shown
 
-DEFAULT_PATH = Path("/etc/bandersnatch.conf")
-
 Warn = Callable[[str], None]
 
 _KEYS = {(key.section, key.field): key for key in KEYS}

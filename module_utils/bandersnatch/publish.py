@@ -32,8 +32,7 @@ def publish_root(config: Config, store: Store, state: State, without: Set[str], 
         and state.get("root names") == str(names)
     ):
         return False
-    text = state.get("root serial")
-    serial = int(text) if text else state.highest_serial()
+    serial = state.serial()
     changed = False
     for name in names:
         rows = ((display, number) for key, display, number in state.roots() if key not in without)

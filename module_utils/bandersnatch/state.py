@@ -201,6 +201,16 @@ class State(Database):
                 UNION ALL SELECT 'bytes', COALESCE(SUM(MAX(size, 0)), 0) FROM file"""
             )
 
+    def root_serial(self) -> int | None:
+        """The serial that upstream's root index stated when it was last read."""
+        text = self.get("root serial")
+        return int(text) if text else None
+
+    def serial(self) -> int | None:
+        """The serial that the mirror stands for: the root index's, else the highest of a page."""
+        stated = self.root_serial()
+        return self.highest_serial() if stated is None else stated
+
     def highest_serial(self) -> int | None:
         """The highest serial of a mirrored page."""
         serial: int | None = self._value("SELECT MAX(serial) FROM project")

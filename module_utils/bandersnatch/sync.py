@@ -142,8 +142,7 @@ class _Run:
         """Leave what is to be remembered of a run that may have ended early."""
         state = self._state
         with contextlib.suppress(StorageError):
-            text = state.get("root serial")
-            outcome.upstream_serial = int(text) if text else None
+            outcome.upstream_serial = state.root_serial()
             files, size = state.count_files()
             outcome.size = Size(state.count_projects(), files, size)
 
@@ -169,9 +168,8 @@ class _Run:
             write_last_modified(self._store, self._now)
         if config.diff_file and not self._options.dry_run:
             write_diff(config, self._committer.placed, self._now)
-        text = state.get("root serial")
         return self._tally.summary(
-            serial=int(text) if text else state.highest_serial(),
+            serial=state.serial(),
             projects=state.count_projects(),
             dry_run=self._options.dry_run,
             interrupted=self._stop.is_set(),

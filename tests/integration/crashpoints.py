@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 
-from harness import PATIENCE, Mirror, Run, kill
+from harness import Mirror, Run
 
 _DIE = "lambda *a, **k: os.kill(os.getpid(), 9)"
 
@@ -21,14 +20,9 @@ def patched(mirror: Mirror, change: str, *options: str) -> Run:
     )
     if mirror.upstream:
         mirror.upstream.take_requests()
-    process = mirror.launch([sys.executable, "-c", program, "-c", str(mirror.conf), "mirror", *options])
-    try:
-        stdout, stderr = process.communicate(timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        kill(process)
-        raise AssertionError("it did not end") from None
-    requests = mirror.upstream.take_requests() if mirror.upstream else []
-    return Run(process.returncode, stdout, stderr, requests)
+    return mirror.finish(
+        mirror.launch([sys.executable, "-c", program, "-c", str(mirror.conf), "mirror", *options])
+    )
 
 
 def killed(mirror: Mirror, place: str, *options: str) -> Run:
