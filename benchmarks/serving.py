@@ -60,6 +60,12 @@ CASES = (
 )
 
 
+MOUNTS = {
+    "a volume of the role's": "rw,nosymfollow",
+    "a mount that the site brings": "rw",
+}
+
+
 class Cost(NamedTuple):
     """What a round brought."""
 
@@ -133,12 +139,22 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=2, help="of each round")
     options = parser.parse_args()
     load = os.getloadavg()[0]
+    rounds = f"medians of {options.rounds} rounds of {options.seconds} s"
+    print(f"load {load:.1f} at the start; {rounds}, wrk with 16 connections")
+    for where, mounted in MOUNTS.items():
+        print(f"\n| {where} | ours /s | bare /s | ours / bare | ours us CPU | bare us CPU | ours / bare |")
+        print("|---|--:|--:|--:|--:|--:|--:|")
+        print("\n".join(compare(mounted, options.rounds, options.seconds)), flush=True)
+
+
+def compare(mounted: str, rounds: int, seconds: int) -> list[str]:
+    """The lines of a table; `mounted`: the options of the mirror's mount, as the role finds them."""
+    lines = []
+    (port,) = free_ports(1)
     with tempfile.TemporaryDirectory() as scratch:
         base = Path(scratch)
         fill(base / "web")
-        (port,) = free_ports(1)
-        lines = []
-        with serve(base, BARE.format(port=port, base=base)) as site:
+        with serve(base, BARE.format(port=port, base=base), mounted=mounted) as site:
             worker = worker_of(site)
             for case in CASES:
                 costs: tuple[list[Cost], list[Cost]] = ([], [])
@@ -146,16 +162,12 @@ def main() -> None:
                     f"http://127.0.0.1:{site.port}{case.path}",
                     f"http://127.0.0.1:{port}{case.bare}",
                 )
-                for number in range(options.rounds):
+                for number in range(rounds):
                     for which in (0, 1) if number % 2 else (1, 0):
-                        cost = measure(urls[which], case.encoding, options.seconds, worker)
+                        cost = measure(urls[which], case.encoding, seconds, worker)
                         costs[which].append(cost)
                 lines.append(row(case.name, *costs))
-    rounds = f"medians of {options.rounds} rounds of {options.seconds} s"
-    print(f"load {load:.1f} at the start; {rounds}, wrk with 16 connections")
-    print("\n| request | ours /s | bare /s | ours / bare | ours us CPU | bare us CPU | ours / bare |")
-    print("|---|--:|--:|--:|--:|--:|--:|")
-    print("\n".join(lines))
+    return lines
 
 
 if __name__ == "__main__":

@@ -72,14 +72,18 @@ def play(base: Path, tasks: list[dict[str, Any]], check: bool = False) -> dict[s
     return dict(json.loads(done.stdout))
 
 
-def render(base: Path, version: str = "", inet6: bool = False, **variables: object) -> str:
+def render(
+    base: Path, version: str = "", inet6: bool = False, mounted: str = "rw", **variables: object
+) -> str:
     """The site as the role's template task writes it, with these variables of the role (less their prefix).
 
-    `version` is what nginx says of itself, by default the one that is here.
+    `version` is what nginx says of itself, by default the one that is here; `mounted` are the options of the
+    mirror's mount.
     """
     facts = {
         "ansible_managed": "a test",
         "__bandersnatch_nginx_inet6": {"stat": {"exists": inet6}},
+        "__bandersnatch_nginx_mounted": {"stdout": mounted},
         "__bandersnatch_nginx_version": {"stderr": version or nginx_version()},
         "__bandersnatch_nginx_certificate_file": {"stat": {"checksum": "of a test"}},
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import re
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from harness import PATIENCE
 from nginxsite import ANSIBLE, NGINX, Site, serve
+from volumes import call, needs_volumes, unmount
 
 CHROMIUM = shutil.which("chromium")
 JSON, VHTML = "application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.v1+html"
@@ -44,8 +44,6 @@ def fill(web: Path) -> None:
         (web / name).parent.mkdir(parents=True, exist_ok=True)
         (web / name).write_text(text)
     (web / "packages/leak").symlink_to("/etc/passwd")
-    if os.geteuid() == 0:  # a link of root's would be root's own
-        os.chown(web / "packages/leak", 65534, 65534, follow_symlinks=False)
     (web.parent / "state").write_text("the engine's own")
 
 
@@ -390,6 +388,21 @@ def test_hostile_paths_are_refused(site: Site, path: str) -> None:
     assert 400 <= answer.status < 500, answer.body
     assert b"the engine's own" not in answer.body
     assert b"root:" not in answer.body
+
+
+@needs_volumes
+def test_where_the_mount_follows_no_links_nginx_need_not_look(tmp_path: Path) -> None:
+    fill(tmp_path / "web")
+    call("mount", "--bind", tmp_path, tmp_path)
+    try:
+        call("mount", "-o", "remount,bind,nosymfollow", tmp_path)
+        mounted = call("findmnt", "--noheadings", "--output", "OPTIONS", "--target", tmp_path).strip()
+        with serve(tmp_path, mounted=mounted) as site:
+            assert "disable_symlinks" not in (tmp_path / "site.conf").read_text()
+            assert site.get("/packages/leak").status == 403
+            assert site.get(f"/{WHEEL}").status == 200
+    finally:
+        unmount(tmp_path)
 
 
 @pytest.mark.parametrize(

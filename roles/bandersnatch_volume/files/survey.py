@@ -6,6 +6,7 @@ Usage: survey.py KIND IMAGE_OR_DEVICE MOUNT_POINT
 import errno
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -73,6 +74,16 @@ def is_kept(device):
     return False
 
 
+def knows_nosymfollow():
+    """Whether the kernel (5.10) and mount(8) (util-linux 2.38) have that option."""
+    kernel, tool = os.uname().release, "".join(output_of("mount", "--version"))
+    versions = [re.search(r"(\d+)\.(\d+)", text) for text in (kernel, tool)]
+    return all(
+        found and (int(found[1]), int(found[2])) >= least
+        for found, least in zip(versions, ((5, 10), (2, 38)), strict=True)
+    )
+
+
 def around(kind, source, mount):
     """What is known before the image or device is looked at."""
     mounted = output_of("findmnt", "--noheadings", "--output", "SOURCE", "--mountpoint", str(mount))
@@ -81,6 +92,7 @@ def around(kind, source, mount):
         "directory": mount.is_dir(),
         "hidden": not mounted and mount.is_dir() and any(mount.iterdir()),
         "room": room_for(source) if kind == "image" else 0,
+        "nosymfollow": knows_nosymfollow(),
         "exists": source.exists(),
         "valid": kind == "image" or source.exists(),  # the source is what its kind says
         "kept": False,

@@ -9,10 +9,10 @@ MIB = 1 << 20
 def test_it_is_mounted_by_the_name_of_its_file_system(host: Host) -> None:
     name = host.check_output("blkid --probe --output value --match-tag UUID /dev/mirror")
     (line,) = (x for x in host.file("/etc/fstab").content_string.splitlines() if " /srv/pypi " in x)
-    assert line == f"UUID={name} /srv/pypi ext4 noatime,nodev,nosuid,noexec,nofail 0 2"
+    assert line == f"UUID={name} /srv/pypi ext4 noatime,nodev,nosuid,noexec,nosymfollow,nofail 0 2"
     mount = host.mount_point("/srv/pypi")
     assert mount.device == host.check_output("realpath /dev/mirror")
-    assert {"rw", "noatime", "nodev", "nosuid", "noexec"} <= set(mount.options)
+    assert {"rw", "noatime", "nodev", "nosuid", "noexec", "nosymfollow"} <= set(mount.options)
 
 
 def test_it_has_grown_with_the_disk(host: Host) -> None:
