@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 in sync; 1 no config file yet, or a bug; 2 wrong arguments or config; "
         "3 some projects failed; 4 refused by the deletion guard; 5 another run is under way; "
         "6 upstream does not answer; 7 the volume cannot take it; 8 the mirror is stale (status); "
-        "130 interrupted.",
+        "9 something is missing or wrong (verify); 130 interrupted.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -87,6 +87,18 @@ def _parser() -> argparse.ArgumentParser:
         "check-config", help="say whether the config file is right", allow_abbrev=False
     )
     check.set_defaults(run=_check_config)
+
+    verify = commands.add_parser(
+        "verify",
+        help="check each page and file that is served, without upstream",
+        description="Checks that every file that a page links is there with the hash that the page states, "
+        "that JSON and HTML say the same, and that the root index lists the projects that have pages. It "
+        "reads the mirror alone and changes nothing: also for a copy that has no upstream.",
+        epilog="Exit codes: 0 all is right; 9 something is missing or wrong; 2 wrong arguments or config; "
+        "7 the mirror cannot be read.",
+        allow_abbrev=False,
+    )
+    verify.set_defaults(run=_verify)
 
     stats = commands.add_parser("update-stats", help="count the downloads of whole days", allow_abbrev=False)
     stats.set_defaults(run=_update_stats)
@@ -141,6 +153,22 @@ def _check_config(arguments: argparse.Namespace) -> int:
     _log_as(config.log_config, config.warnings)
     _say(f"OK: {arguments.config} mirrors {shown(config.master)} to {config.directory}")
     return EXIT_OK
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from .config import load
+    from .progress import make_progress
+    from .verify import verify
+
+    config = load(arguments.config)
+    _log_as(config.log_config, config.warnings)
+    progress = make_progress(config, file=False)
+    try:
+        verdict = verify(config, progress, lambda line: log.error("%s", one_line(line)))
+    finally:
+        progress.close()
+    _say(verdict.text())
+    return verdict.exit_code
 
 
 def _update_stats(arguments: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ EXIT_OK = 0
 EXIT_FAILURE = 1  # no config file yet, or a bug
 EXIT_SOME_FAILED = 3
 EXIT_STALE = 8  # `bandersnatch status`: the last good sync is too long ago
+EXIT_WRONG = 9  # `bandersnatch verify`: something that is served is missing or wrong
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 
 

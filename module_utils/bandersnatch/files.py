@@ -9,6 +9,9 @@ import stat
 from collections.abc import Iterator
 
 from .errors import StorageError
+from .hashes import Hasher
+
+_BLOCK = 1 << 20  # bytes read at once of a file that is hashed
 
 _REMEDIES = {
     errno.ENOSPC: "the volume is full (space or inodes): make room or grow it, then run again",
@@ -48,6 +51,18 @@ def read_file(path: str) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", path)
         return file.read()
+
+
+def hash_file(path: str, digest: str) -> str:
+    """What a file's digest is, in the spelling of `digest`. Raises OSError; no symbolic link is followed."""
+    hasher = Hasher(digest)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        while block := os.read(descriptor, _BLOCK):
+            hasher.update(block)
+    finally:
+        os.close(descriptor)
+    return hasher.digest()
 
 
 def read_chunks(path: str) -> Iterator[bytes]:

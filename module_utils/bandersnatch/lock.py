@@ -49,6 +49,25 @@ def hold(path: str, purpose: str) -> Iterator[int]:
         os.close(descriptor)
 
 
+def is_held(path: str) -> bool:
+    """Whether a run that says what it is holds the lock file `path` now."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        if not os.fstat(descriptor).st_size:  # ours for a moment would be in the way of one that begins
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _unusable(path: str, error: OSError) -> StorageError:
     return StorageError(
         f"cannot lock {path}: {error.strerror}. It must be a plain file that the user who runs this may "

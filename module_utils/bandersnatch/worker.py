@@ -14,15 +14,16 @@ from typing import NamedTuple
 from . import index, index_html
 from .config import Config
 from .errors import BandersnatchError, ContentError, FetchError, StorageError
-from .files import read_file
-from .hashes import Hasher
+from .files import hash_file, read_file
 from .model import Blob, Page
 from .net import Client, NetSettings
 from .store import PAGE_HTML, PAGE_JSON, Store
 
 PAGE_LIMIT = 128 << 20  # bytes of one page, decoded: the largest real ones have 30 MB
 STALE_WAITS = (0.5, 1.5)  # seconds before a page that is older than the root index is asked for again
-_BLOCK = 1 << 20
+# Where our own pages are, for reading them. The host does not matter: their links are relative, or the paths
+# of their links tell where files lie.
+PAGE_URL = "http://127.0.0.1/simple/{}/"
 _NOT_ABOUT_THE_FILE = {0, 401, 403, 407}  # no answer (TLS, a bad redirect), no credentials: it may come later
 
 
@@ -196,20 +197,10 @@ class Worker:
         """The digest of the file at `path` if it is the one that is wanted, else ''."""
         if blob.digest and self._config.compare_method == "stat" and same:
             return blob.digest  # its size was compared already
-        hasher = Hasher(blob.digest)
         try:
-            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-            descriptor = os.open(f"{self._store.web}/{path}", flags)
+            found = hash_file(f"{self._store.web}/{path}", blob.digest)
         except OSError:
-            return ""
-        try:
-            while block := os.read(descriptor, _BLOCK):
-                hasher.update(block)
-        except OSError:
-            return ""  # an unreadable block: fetch the file again
-        finally:
-            os.close(descriptor)
-        found = hasher.digest()
+            return ""  # not there, or an unreadable block: fetch the file again
         return found if blob.digest in {found, ""} else ""
 
     def close(self) -> None:
@@ -232,8 +223,7 @@ def render(config: Config, page: Page) -> dict[str, bytes]:
 
 def read_page(directory: str, name: str) -> Page:
     """A page that this engine (or bandersnatch) has written. Raises ContentError, OSError."""
-    # The host does not matter: the links of our own pages are relative, or their paths tell where files lie.
-    url = f"http://127.0.0.1/simple/{name}/"
+    url = PAGE_URL.format(name)
     try:
         body, kind = read_file(f"{directory}/{PAGE_JSON}"), "application/vnd.pypi.simple.v1+json"
     except FileNotFoundError:

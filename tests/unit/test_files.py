@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from pathlib import Path
 
 import pytest
-from bandersnatch.files import read_chunks, read_file, replace_file, storage_error
+from bandersnatch.files import hash_file, read_chunks, read_file, replace_file, storage_error
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,19 @@ def test_a_long_file_comes_whole(tmp_path: Path) -> None:
     content = os.urandom(1_000_001)
     (tmp_path / "long").write_bytes(content)
     assert b"".join(read_chunks(f"{tmp_path}/long")) == content
+
+
+def test_a_file_is_hashed_as_asked(tmp_path: Path) -> None:
+    content = os.urandom(3_000_001)
+    (tmp_path / "file").write_bytes(content)
+    (tmp_path / "link").symlink_to("file")
+    wanted = f"sha256:{hashlib.sha256(content).hexdigest()} md5:{hashlib.md5(content).hexdigest()}"
+    asked = f"sha256:{'0' * 64} md5:{'0' * 32}"
+    assert hash_file(f"{tmp_path}/file", asked) == wanted
+    assert hash_file(f"{tmp_path}/file", "") == wanted.split(maxsplit=1)[0]
+    for name in ("link", "."):
+        with pytest.raises(OSError):  # noqa: PT011 - of two kinds
+            hash_file(f"{tmp_path}/{name}", asked)
 
 
 def test_a_file_is_replaced_only_where_it_differs(tmp_path: Path) -> None:

@@ -92,3 +92,13 @@ def test_a_file_system_without_locks_is_said(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(StorageError, match="flock"), lock.hold(str(tmp_path / ".lock"), "x"):
         pass
+
+
+def test_others_can_ask_whether_a_run_is_at_work(tmp_path: Path) -> None:
+    path = str(tmp_path / ".lock")
+    assert not lock.is_held(path)
+    with lock.hold(path, "bandersnatch mirror"):
+        assert lock.is_held(path)
+    assert not lock.is_held(path)
+    Path(path).write_text("a run that was killed")
+    assert not lock.is_held(path)
