@@ -12,13 +12,14 @@ from website import JSON, Site
 HTML = "application/vnd.pypi.simple.v1+html"
 ANY_PAGE = ["/simple/", "/simple/demo-app/"]
 
-# What each client sends, as its source says, and what it must get.
+# What each client sends (tests/integration/test_nginx.py has their versions), and what it must get.
 ACCEPTS = [
-    ("pip 22.2 and later", f"{JSON}, {HTML}; q=0.1, text/html; q=0.01", JSON),
+    ("pip 22.2 and later, PDM", f"{JSON}, {HTML}; q=0.1, text/html; q=0.01", JSON),
     ("pip before 22.2", "text/html", "text/html"),
     ("uv", f"{JSON}, {HTML};q=0.2, text/html;q=0.01", JSON),
-    ("poetry", JSON, JSON),
-    ("browser", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", "text/html"),
+    ("poetry", f"{JSON}, */*;q=0.1", JSON),
+    ("only JSON", JSON, JSON),
+    ("browser", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "text/html"),
     ("curl", "*/*", "text/html"),
     ("none", None, "text/html"),
     ("HTML by its version", HTML, HTML),
