@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -20,6 +21,8 @@ import pytest
 from harness import PATIENCE, ROOT, Mirror, arrives, kill, tree
 from scenes import small
 from simulator import Simulator
+
+import playbooks
 
 SCHEMA = json.loads((ROOT / "docs/status.schema.json").read_text())
 NAMES = ("history", "health", "web/status.json")
@@ -202,6 +205,28 @@ def test_age_makes_it_stale(upstream: Simulator, mirror: Mirror) -> None:
     assert asked(mirror)["index_url"] == "https://pypi.example.org/simple/"
     mirror.clock = 2 * 3600 + 1
     assert mirror.run("status", expect=8).stdout.startswith("Stale: the last good sync ended 2 h ago")
+
+
+@playbooks.needs_ansible
+@pytest.mark.skipif(os.geteuid() != 0, reason="it becomes the mirror's user")
+def test_the_playbook_fails_where_a_mirror_is_stale_and_says_what_to_do(
+    upstream: Simulator, mirror: Mirror
+) -> None:
+    small(upstream, 1)
+    mirror.sections["status"] = {"stale-after": "2"}
+    mirror.write_config()
+    hosts = {"one": {"bandersnatch_config_file": str(mirror.conf), "bandersnatch_user": "root"}}
+    mirror.sync()
+    done = playbooks.run(mirror.base, ROOT / "playbooks/status.yml", hosts)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Fresh: the last good sync ended" in done.stdout
+    shutil.rmtree(mirror.directory)
+    mirror.clock = -2 * 3600 - 1
+    mirror.sync()
+    done = playbooks.run(mirror.base, ROOT / "playbooks/status.yml", hosts)
+    assert done.returncode == 2
+    assert "one: Stale: the last good sync ended 2 h ago" in done.stdout
+    assert "playbooks/sync.yml syncs it now" in done.stdout
 
 
 @pytest.mark.parametrize("content", [b"rubbish" * 999, b""])

@@ -23,7 +23,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 DATE = (2024, 1, 1, 0, 0, 0)
@@ -161,6 +161,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer one request; a page has an ETag and is not sent to who has it."""
+        self.path = urlsplit(self.path).path  # who takes this for its proxy names the host, too
         path = Path(self.translate_path(self.path)) / "index.json"
         if not path.exists():
             super().do_GET()

@@ -98,6 +98,20 @@ def test_last_modified_is_a_time_in_plain_text(site: Site) -> None:
     assert len(answer.body.strip()) == len("20240101T00:00:00")
 
 
+def test_it_says_that_it_is_fresh(site: Site) -> None:
+    answer = site.get("/healthz")
+    assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-store")
+
+
+def test_it_says_how_it_is_doing(site: Site) -> None:
+    answer = site.get("/status.json")
+    assert answer.headers.get_content_type() == "application/json"
+    told = json.loads(answer.body)
+    assert (told["fresh"], told["size"]["projects"], told["last_run"]["exit_code"]) == (True, 5, 0)
+    samples = site.get("/metrics").body.decode().splitlines()
+    assert {"bandersnatch_projects 5", "bandersnatch_last_run_exit_code 0"} <= set(samples)
+
+
 def test_who_has_a_page_is_not_sent_it_again(site: Site) -> None:
     first = site.get("/simple/demo-lib/", JSON)
     assert site.get("/simple/demo-lib/", JSON, If_None_Match=first.headers["ETag"]).status == 304
