@@ -6,6 +6,7 @@ import grp
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,6 +107,45 @@ def test_a_file_that_the_engine_refuses_does_not_take_the_place_of_one_that_is_r
     assert recap(done)["one"]["failed"] == 1
     assert "did you mean regex_project?" in done.stdout
     assert Path(host["bandersnatch_config_file"]).read_bytes() == before
+
+
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A directory that everybody can pass, other than those of pytest."""
+    with tempfile.TemporaryDirectory(prefix="bandersnatch-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def have_metrics(base: Path, file: Path, *options: str) -> Done:
+    role = {"name": "bandersnatch_config", "tasks_from": "metrics"}
+    user = {"__bandersnatch_config_made_user": {"changed": False}, "bandersnatch_config_user": "nobody"}
+    task = {"ansible.builtin.include_role": role, "vars": user}
+    return run(base, play(tasks=[task]), {"one": {"bandersnatch_config_metrics_file": str(file)}}, *options)
+
+
+def test_the_folder_of_the_metrics_is_made_for_the_mirror_s_user(tmp_path: Path, open_place: Path) -> None:
+    folder = open_place / "textfile"
+    file = folder / "mirror.prom"
+    assert changed(have_metrics(tmp_path, file, "--check")) == 1
+    assert not folder.exists()
+    assert changed(have_metrics(tmp_path, file)) == 1
+    assert (folder.owner(), folder.stat().st_mode & 0o7777) == ("nobody", 0o755)
+    assert changed(have_metrics(tmp_path, file, "--check")) == 0
+    assert changed(have_metrics(tmp_path, file)) == 0
+
+
+def test_a_folder_of_others_stays_as_it_is_and_what_lets_the_mirror_write_there_is_said(
+    tmp_path: Path, open_place: Path
+) -> None:
+    for options in (["--check"], []):
+        done = have_metrics(tmp_path, open_place / "mirror.prom", *options)
+        assert recap(done)["one"]["failed"] == 1
+        assert "bandersnatch_config_metrics_file: the user nobody may not write in" in done.stdout
+        assert f"setfacl -m u:nobody:rwx {open_place}" in " ".join(done.stdout.split())
+    assert (open_place.owner(), open_place.stat().st_mode & 0o7777) == ("root", 0o755)
+    open_place.chmod(0o777)  # what the remedy comes to
+    assert changed(have_metrics(tmp_path, open_place / "mirror.prom")) == 0
 
 
 @contextmanager
