@@ -1,12 +1,16 @@
-"""Wrong variables end playbooks/provision.yml at once: by name, and before anything is changed."""
+"""Wrong variables end playbooks/provision.yml at once, by name; check mode tells what a real run would do."""
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import Any
 
-from harness import ROOT
+import pytest
+from harness import ROOT, Mirror
+from scenes import small
+from simulator import Simulator
 
 from playbooks import needs_ansible, recap, run
 
@@ -96,3 +100,42 @@ def test_an_inventory_that_is_not_there_is_no_success(tmp_path: Path) -> None:
     done = run(tmp_path, ROOT / "site.yml", {}, f"--inventory={tmp_path}/missing.yml")
     assert done.returncode != 0
     assert f"{tmp_path}/missing.yml" in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="it provisions this machine, in check mode")
+def test_check_mode_does_not_take_another_program_s_config_file_for_the_mirror_s(tmp_path: Path) -> None:
+    file, directory = tmp_path / "bandersnatch.conf", tmp_path / "mirror"
+    directory.mkdir()
+    file.write_text(f"[mirror]\ndirectory = {directory}\nmaster = http://127.0.0.1:9\nworkers = many\n")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    host = {
+        "bandersnatch_config_file": str(file),
+        "bandersnatch_config_command": str(tmp_path / "bandersnatch"),
+        "bandersnatch_config_master": "http://127.0.0.1:9/",  # nobody listens
+        "bandersnatch_config_allow_non_https": True,
+        "bandersnatch_directory": str(directory),
+        "bandersnatch_volume_kind": "mount",
+        "bandersnatch_nginx_port": port,
+    }
+    hosts = {
+        "new": host | {"bandersnatch_user": "no-such-user"},
+        "old": host | {"bandersnatch_user": "nobody"},
+    }
+    done = run(tmp_path, ROOT / "site.yml", hosts, "--check", ANSIBLE_BECOME="false")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in hosts:
+        assert recap(done)[name]["changed"] > 0
+    assert done.stdout.count("cannot be told before the config file is in place") == 2
+    assert "workers = many" in file.read_text()
+    assert list(directory.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="it becomes the mirror's user")
+def test_check_mode_of_the_sync_alone_asks_upstream(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream, 2)
+    host = {"bandersnatch_config_file": str(mirror.conf), "bandersnatch_user": "root"}
+    done = run(mirror.base, ROOT / "playbooks/sync.yml", {"one": host}, "--check")
+    assert recap(done)["one"]["changed"] == 1, done.stdout + done.stderr
+    assert "2 projects" in done.stdout
+    assert not mirror.directory.exists()
