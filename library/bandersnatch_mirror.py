@@ -113,36 +113,28 @@ exit_code:
   type: int
 """
 
-import time
 from typing import Any
 
 from ansible.module_utils.bandersnatch import config as bandersnatch_config
-from ansible.module_utils.bandersnatch import sync
-from ansible.module_utils.bandersnatch.errors import BandersnatchError, LockedError
+from ansible.module_utils.bandersnatch import lock, sync
+from ansible.module_utils.bandersnatch.errors import BandersnatchError
 from ansible.module_utils.bandersnatch.progress import make_progress
 from ansible.module_utils.bandersnatch.summary import Summary
 from ansible.module_utils.basic import AnsibleModule
 
-LOCK_INTERVAL = 2.0  # seconds between two looks at a lock that another run holds
 FAILURES_NAMED = 5  # in the message; the return value has them all
 
 
 def mirror(params: dict[str, Any], config: bandersnatch_config.Config, dry_run: bool) -> Summary:
-    """Run the engine; where another run holds the mirror, wait for it as long as `params` allow."""
+    """Run the engine."""
     options = sync.Options(
         dry_run=dry_run, force_check=params["force_check"], allow_removals=params["allow_removals"]
     )
-    deadline = time.monotonic() + params["wait"]
-    while True:
-        progress = make_progress(config, quiet=True, file=not dry_run)
-        try:
-            return sync.mirror(config, options, progress)
-        except LockedError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(LOCK_INTERVAL)
-        finally:
-            progress.close()
+    progress = make_progress(config, quiet=True, file=not dry_run)
+    try:
+        return sync.mirror(config, options, progress)
+    finally:
+        progress.close()
 
 
 def diff_of(summary: Summary) -> dict[str, str]:
@@ -174,7 +166,9 @@ def main() -> None:
     )
     try:
         config = bandersnatch_config.load(module.params["config"])
-        summary = mirror(module.params, config, module.check_mode)
+        summary = lock.patiently(
+            lambda: mirror(module.params, config, module.check_mode), module.params["wait"]
+        )
     except BandersnatchError as error:
         module.fail_json(msg=str(error), changed=False, exit_code=error.exit_code)
     for warning in config.warnings:

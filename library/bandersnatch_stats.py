@@ -99,26 +99,10 @@ exit_code:
   type: int
 """
 
-import time
-
 from ansible.module_utils.bandersnatch import config as bandersnatch_config
-from ansible.module_utils.bandersnatch import stats
-from ansible.module_utils.bandersnatch.errors import BandersnatchError, LockedError
+from ansible.module_utils.bandersnatch import lock, stats
+from ansible.module_utils.bandersnatch.errors import BandersnatchError
 from ansible.module_utils.basic import AnsibleModule
-
-LOCK_INTERVAL = 2.0  # seconds between two looks at a lock that another run holds
-
-
-def update(config: bandersnatch_config.Config, dry_run: bool, wait: int) -> stats.StatsSummary:
-    """Run the engine; where another run is at it, wait for that up to `wait` seconds."""
-    deadline = time.monotonic() + wait
-    while True:
-        try:
-            return stats.update_stats(config, dry_run=dry_run)
-        except LockedError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(LOCK_INTERVAL)
 
 
 def main() -> None:
@@ -132,7 +116,9 @@ def main() -> None:
     )
     try:
         config = bandersnatch_config.load(module.params["config"])
-        summary = update(config, module.check_mode, module.params["wait"])
+        summary = lock.patiently(
+            lambda: stats.update_stats(config, dry_run=module.check_mode), module.params["wait"]
+        )
     except BandersnatchError as error:
         module.fail_json(msg=str(error), changed=False, exit_code=error.exit_code)
     for warning in config.warnings:

@@ -7,10 +7,15 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from .errors import LockedError, StorageError
 from .summary import one_line
+
+T = TypeVar("T")
+
+_INTERVAL = 2.0  # seconds between two attempts at a lock that another run holds
 
 
 @contextlib.contextmanager
@@ -47,6 +52,18 @@ def hold(path: str, purpose: str) -> Iterator[int]:
                     os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def patiently(run: Callable[[], T], wait: float) -> T:
+    """What `run` gives; where it raises LockedError, it is tried again for `wait` seconds."""
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            return run()
+        except LockedError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_INTERVAL)
 
 
 def is_held(path: str) -> bool:

@@ -6,10 +6,10 @@ import pickle
 from pathlib import Path
 
 import pytest
-from bandersnatch.config import Config, load
 from bandersnatch.errors import ConfigError
 from bandersnatch.filters import Filters, file_version
 from bandersnatch.model import File, Page
+from configfiles import config, filters
 
 
 def file(name: str, upload_time: str | None = None) -> File:
@@ -40,21 +40,6 @@ def kept(filters: Filters, whole: Page) -> list[str]:
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
     return tmp_path / "bandersnatch.conf"
-
-
-def config(conf: Path, text: str) -> Config:
-    conf.write_text(f"[mirror]\ndirectory = /srv/pypi\nmaster = https://index.example.org\n{text}", "utf-8")
-    return load(conf)
-
-
-def filters(conf: Path, *enabled: str, **sections: dict[str, str]) -> Filters:
-    """The filters of a file in which nothing is warned of."""
-    lines = ["[plugins]", "enabled =", *(f"  {name}" for name in enabled)]
-    for section, keys in sections.items():
-        lines += [f"[{section}]", *(f"{key} = {value}".replace("\n", "\n  ") for key, value in keys.items())]
-    read = config(conf, "\n".join(lines))
-    assert read.warnings == ()
-    return read.filters
 
 
 # ---- projects

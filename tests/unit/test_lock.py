@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -102,3 +103,36 @@ def test_others_can_ask_whether_a_run_is_at_work(tmp_path: Path) -> None:
     assert not lock.is_held(path)
     Path(path).write_text("a run that was killed")
     assert not lock.is_held(path)
+
+
+def test_who_is_patient_gets_the_lock_when_it_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_INTERVAL", 0.01)
+    path = str(tmp_path / ".lock")
+    held = contextlib.ExitStack()
+    held.enter_context(lock.hold(path, "bandersnatch mirror"))
+    attempts = []
+
+    def run() -> str:
+        attempts.append(len(attempts))
+        if len(attempts) == 3:
+            held.close()
+        with lock.hold(path, "another"):
+            return "done"
+
+    assert lock.patiently(run, 60) == "done"
+    assert len(attempts) == 3
+
+
+def test_patience_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_INTERVAL", 0.01)
+    path = str(tmp_path / ".lock")
+
+    def run() -> None:
+        with lock.hold(path, "another"):
+            raise AssertionError("it is not free")
+
+    for wait in (0, 0.03):
+        with lock.hold(path, "bandersnatch mirror"), pytest.raises(LockedError, match="bandersnatch mirror"):
+            lock.patiently(run, wait)
