@@ -46,14 +46,12 @@ DECODER = json.JSONDecoder(parse_constant=_no_number)  # Python would take NaN a
 def is_json(content_type: str, start: bytes) -> bool:
     """True if an answer is to be read as JSON, False for HTML.
 
-    `start`, its first bytes, decides where the type does not: static servers send what they do not know as
-    text/plain or application/octet-stream.
+    `start`, its first bytes, decides where the type does not say JSON: static servers send what they do not
+    know as text/plain, application/octet-stream or even text/html.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind.endswith(("/json", "+json")):
         return True
-    if kind.endswith(("/html", "+html", "/xhtml+xml")):
-        return False
     return start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
 
 
@@ -68,7 +66,7 @@ def parse_page(body: bytes, content_type: str, url: str, name: str) -> Page:
     document = _document(body, url)
     name = normalize(name)
     stated = document.get("name")
-    if not isinstance(stated, str) or normalize(stated) != name:
+    if stated is not None and (not isinstance(stated, str) or normalize(stated) != name):
         raise page_error(url, f"it is of project {shown(str(stated), 80)}, not of {name}")
     meta = document.get("meta")
     if meta is None:

@@ -13,6 +13,7 @@ from .pagecheck import (
     FileCheck,
     UnusableError,
     check_version,
+    fragment_hashes,
     hex_hashes,
     page_error,
     scrub,
@@ -28,7 +29,6 @@ _SERIAL = re.compile(r"\s*SERIAL\s+([0-9]{1,19})\s*")
 _DISTRIBUTION = re.compile(
     r"\.(?:whl|egg|zip|tar\.(?:gz|bz2|xz|z|lzma)|tgz|tbz2?|txz|tar|exe|msi|rpm|deb|dmg)\Z", re.IGNORECASE
 )
-_FRAGMENT_HASH = re.compile(r"(?:^|&)([A-Za-z0-9_-]+)=([0-9A-Fa-f]+)(?=&|$)")
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
 
@@ -168,7 +168,7 @@ class _PageParser(IndexParser):
         link, _, fragment = (attributes["href"] or "").strip().partition("#")
         last = link.partition("?")[0].rpartition("/")[2]
         filename = unquote(last, errors="surrogateescape")
-        hashes = dict(_FRAGMENT_HASH.findall(fragment))
+        hashes = fragment_hashes(fragment)
         is_distribution = _DISTRIBUTION.search(filename) is not None
         self.distributions += is_distribution
         if not link or not filename or not (is_distribution or hashes):

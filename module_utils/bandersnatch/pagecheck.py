@@ -27,6 +27,7 @@ SHOWN_PROBLEMS = 100
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HEX = re.compile(r"[0-9A-Fa-f]{1,256}")
+_FRAGMENT_HASH = re.compile(r"(?:^|&)([A-Za-z0-9_-]+)=([0-9A-Fa-f]+)(?=&|$)")
 _VERSION = re.compile(r"1(?:\.[0-9]{1,9})*")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _NOT_IN_URLS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
@@ -53,12 +54,16 @@ def check_version(url: str, version: object) -> None:
     """PEP 629: a greater major version than the known one must make clients fail; none stated is 1.0."""
     if version is None:
         return
+    if type(version) in {int, float}:  # some write it as a number, against PEP 691
+        version = str(version)
     if not isinstance(version, str) or not _VERSION.fullmatch(version.strip()):
         raise page_error(url, f"its API version is {shown(str(version), 40)}; versions 1.x are understood")
 
 
 def serial_of(value: object) -> int | None:
-    """A serial, which real indexes send as an int or as a string; None where it is neither."""
+    """A serial, which real indexes send as an int or as a string; None where it is no whole number."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
     if type(value) is str and value.isascii() and value.isdigit() and len(value) <= 19:
         value = int(value)
     if type(value) is int and 0 <= value < 2**63:
@@ -82,6 +87,11 @@ def hex_hashes(stated: object) -> dict[str, str]:
             if isinstance(value, str) and _HEX.fullmatch(value) and len(value) == LENGTHS.get(name):
                 kept[name] = value.lower()
     return kept
+
+
+def fragment_hashes(fragment: str) -> dict[str, str]:
+    """What the fragment of a file's URL says: "sha256=<hex>", as PEP 503 has it; several with "&" between."""
+    return dict(_FRAGMENT_HASH.findall(fragment))
 
 
 def strongest(hashes: dict[str, str]) -> str:
@@ -161,6 +171,9 @@ class FileCheck:
             raise UnusableError(f"its name {reason}")
         hashes = hex_hashes(stated)
         digest = strongest(hashes)
+        if not digest and "#" in link:  # some say it only there in JSON too
+            hashes = {**hashes, **hex_hashes(fragment_hashes(link.partition("#")[2]))}
+            digest = strongest(hashes)
         if not digest:
             weak = f"only {', '.join(hashes)}" if hashes else "none at all"
             raise UnusableError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import Mirror
@@ -105,6 +106,21 @@ def test_an_index_without_serials_is_converged_by_content(tmp_path: Path) -> Non
         upstream.add_release("six", "2.0")
         mirror.sync()
         mirror.assert_equal()
+
+
+def test_a_page_that_says_less_than_the_standard_asks_is_read(upstream: Simulator, mirror: Mirror) -> None:
+    def sloppy(doc: dict[str, Any]) -> None:
+        del doc["name"]
+        doc["meta"] = {"api-version": 1.0, "_last-serial": float(doc["meta"]["_last-serial"])}
+        for file in doc["files"]:
+            file["url"] += f"#sha256={file.pop('hashes')['sha256']}"
+
+    project = upstream.add_project("six", "1.0")
+    project.tamper = sloppy
+    mirror.sync()
+    mirror.assert_holds()
+    project.tamper = None
+    mirror.assert_equal()
 
 
 def test_files_of_the_same_content_are_all_there(upstream: Simulator, mirror: Mirror) -> None:

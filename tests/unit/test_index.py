@@ -72,8 +72,10 @@ def test_a_page_of_version_1_0_has_what_it_says_and_no_more() -> None:
         (2**63 - 1, 2**63 - 1),
         (2**63, None),
         (-1, None),
+        (5.0, 5),
         (True, None),
         (1.5, None),
+        (1e300, None),
         ("", None),
         ("-1", None),
         ("٣", None),
@@ -83,16 +85,16 @@ def test_a_page_of_version_1_0_has_what_it_says_and_no_more() -> None:
         (None, None),
     ],
 )
-def test_a_serial_is_an_int_or_a_string_of_one(stated: object, serial: int | None) -> None:
+def test_a_serial_is_a_whole_number_or_a_string_of_one(stated: object, serial: int | None) -> None:
     assert parse(body(meta={"api-version": "1.1", "_last-serial": stated})).serial == serial
 
 
-@pytest.mark.parametrize("version", ["1.0", "1.4", "1.99", "1", None])
+@pytest.mark.parametrize("version", ["1.0", "1.4", "1.99", "1", None, 1.0, 1.4, 1])
 def test_every_version_1_is_read(version: object) -> None:
     assert parse(body(meta={"api-version": version})).files == ()
 
 
-@pytest.mark.parametrize("version", ["2.0", "0.9", "10.1", "", "x", 1, 1.0, [], {}, "1.0\ud800"])
+@pytest.mark.parametrize("version", ["2.0", "0.9", "10.1", "", "x", 2, 2.0, 1e300, True, [], {}, "1.0\ud800"])
 def test_another_major_version_is_refused(version: object) -> None:
     with pytest.raises(ContentError, match="API version"):
         parse(body(meta={"api-version": version}))
@@ -103,7 +105,12 @@ def test_the_name_may_be_spelt_otherwise(name: str) -> None:
     assert parse(body(name=name)).name == "foo"
 
 
-@pytest.mark.parametrize("name", ["bar", "", None, 5, ["foo"], "fo\ud800o"])
+def test_a_page_without_a_name_is_of_the_project_that_was_asked_for() -> None:
+    assert parse(b'{"meta": {"api-version": "1.0"}, "files": []}').name == "foo"
+    assert parse(body(name=None)).name == "foo"
+
+
+@pytest.mark.parametrize("name", ["bar", "", False, 5, ["foo"], "fo\ud800o"])
 def test_the_page_of_another_project_is_refused(name: object) -> None:
     with pytest.raises(ContentError, match="not of foo"):
         parse(body(name=name))
@@ -120,6 +127,7 @@ def test_the_page_of_another_project_is_refused(name: object) -> None:
         b'{"message": "Not Found"}',
         b"<!DOCTYPE html><title>Oops</title>",
         b'{"name": "foo"}',
+        b'{"meta": {"api-version": "1.0"}}',
         b'{"name": "foo", "files": {}}',
         b'{"name": "foo", "files": [], "meta": []}',
         b'{"name": "foo", "files": [], "versions": "1.0"}',
@@ -157,14 +165,15 @@ def test_a_message_shows_no_password() -> None:
         (JSON, b"", True),
         ("application/json; charset=utf-8", b"<", True),
         ("Application/Vnd.PyPI.Simple.latest+JSON", b"", True),
-        ("text/html; charset=utf-8", b"{", False),
-        ("application/vnd.pypi.simple.v1+html", b"{", False),
+        ("text/html; charset=utf-8", b"<", False),
+        ("text/html; charset=utf-8", b"{", True),
+        ("application/vnd.pypi.simple.v1+html", b"", False),
         ("text/plain", b"\xef\xbb\xbf \n{", True),
         ("", b"<html>", False),
         ("application/octet-stream", b"{}", True),
     ],
 )
-def test_the_content_type_decides_and_else_the_first_byte(kind: str, start: bytes, expected: bool) -> None:
+def test_a_json_type_decides_and_else_the_first_byte(kind: str, start: bytes, expected: bool) -> None:
     assert is_json(kind, start) is expected
 
 

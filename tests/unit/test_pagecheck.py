@@ -47,6 +47,16 @@ def test_a_file_without_a_strong_hash_is_left_out(hashes: object) -> None:
     assert sentence.startswith("foo-1.0.zip: no hash")
 
 
+def test_the_hash_may_be_in_the_link_as_in_html() -> None:
+    file = only(url=f"{LINK}#egg=foo&sha256={SHA.upper()}", hashes={})
+    assert (file.url, file.hashes, file.digest) == (LINK, {"sha256": SHA}, f"sha256:{SHA}")
+    assert only(url=f"{LINK}#sha256={SHA}", hashes=None).digest == f"sha256:{SHA}"
+    assert only(url=f"{LINK}#sha256={SHA2}", hashes={"sha256": SHA}).digest == f"sha256:{SHA}"
+    weak = only(url=f"{LINK}#sha256={SHA}", hashes={"md5": "00" * 16})
+    assert weak.hashes == {"md5": "00" * 16, "sha256": SHA}
+    assert "no hash" in problem(entry(url=f"{LINK}#md5={'00' * 16}", hashes={}))
+
+
 def test_the_strongest_hash_is_linked_but_sha256_makes_the_path() -> None:
     hashes = {"sha256": SHA, "sha512": "ab" * 64}
     file = only(url="https://files.example.org/x/foo-1.0.zip", hashes=hashes)

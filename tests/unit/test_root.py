@@ -146,7 +146,7 @@ def test_problems_are_counted_when_there_are_many(count: int, sentences: int) ->
         '{"projects": []]',
         '{"meta": [], "projects": []}',
         '{"meta": {"api-version": "2.0"}, "projects": []}',
-        '{"projects": [], "meta": {"api-version": 1}}',
+        '{"projects": [], "meta": {"api-version": 2}}',
         '{"projects": [{"name": "foo"} {"name": "bar"}]}',
         '{"x": NaN, "projects": []}',
         '{"x": ' + "9" * 5000 + ', "projects": []}',
@@ -180,8 +180,9 @@ def test_a_cut_short_index_is_refused_wherever_it_ends() -> None:
             read([content[:end]])
 
 
-def test_the_type_may_be_unknown() -> None:
+def test_the_type_may_be_unknown_or_wrong() -> None:
     assert rows_of('\n {"projects":[{"name":"foo"}]}', "text/plain") == [Listed("foo", "foo", None)]
+    assert rows_of('{"projects":[{"name":"foo"}]}', "text/html") == [Listed("foo", "foo", None)]
     rows, _ = read([b" ", b"\n", b'<a href="foo/">foo</a>'], "application/octet-stream")
     assert rows == [Listed("foo", "foo", None)]
 
