@@ -166,7 +166,9 @@ def _parse(text: str) -> _Parser:
     except configparser.DuplicateOptionError as error:
         key = _KEYS.get((error.section, error.option))
         name = key.name if key else one_line(error.option)
-        raise ConfigError(f"line {error.lineno}: [{error.section}] {name} stands there twice") from None
+        raise ConfigError(
+            f"line {error.lineno}: [{error.section}] {name} stands there twice: keep one"
+        ) from None
     except configparser.DuplicateSectionError as error:
         message = (
             f"line {error.lineno}: [{one_line(error.section)}] stands there twice: put its keys together"

@@ -64,11 +64,10 @@ def simple_url(text: str) -> str:
 
 
 def proxy_url(text: str) -> str:
-    """The URL of an HTTP proxy; `http://` may be left out."""
-    url = base_url(text if "://" in text else f"http://{text}")
-    if not url.startswith("http://"):
-        raise ValueError("must be the http:// URL of a proxy: others cannot be used")
-    return url
+    """The URL of an HTTP proxy; `http://` may be left out where the port is there."""
+    if not re.match(r"http://[^/]|[^/]*:\d+/?$", text, re.IGNORECASE):  # a word alone is no proxy at port 80
+        raise ValueError("is not the http:// URL of a proxy, such as http://proxy.example.org:3128")
+    return base_url(text if "://" in text else f"http://{text}")
 
 
 def yes_no() -> Kind:

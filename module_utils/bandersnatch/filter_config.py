@@ -184,7 +184,7 @@ def _warn_of_versions(
 
 
 def _check_specifiers(where: str, line: str, specifiers: str) -> None:
-    _find_packaging()
+    _find_packaging(f"{where}: versions", "list projects without versions")
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
@@ -239,12 +239,14 @@ def _need_packaging(filters: Filters) -> None:
     """Say at once that versions cannot be compared, not at the first page."""
     lists = (filters.allowed_releases, filters.blocked_releases)
     if filters.latest or filters.no_prereleases or filters.release_patterns or any(lists):
-        _find_packaging()
+        _find_packaging(
+            "[plugins] enabled: filters for releases",
+            "name the others instead of these, and instead of `all`",
+        )
 
 
-def _find_packaging() -> None:
+def _find_packaging(who: str, otherwise: str) -> None:
     if importlib.util.find_spec("packaging") is None:
         raise ConfigError(
-            "filters for releases need the Python package `packaging`: "
-            "install python3-packaging, or disable these filters"
+            f"{who} need the Python package `packaging`: install python3-packaging, or {otherwise}"
         )

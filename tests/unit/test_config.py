@@ -193,7 +193,7 @@ def test_the_floor_is_bytes_or_a_share_of_the_volume(conf: Path) -> None:
         ("digest_name", ["md5"]),
         ("keep_index_versions", ["3"]),
         ("storage-backend", ["s3"]),
-        ("proxy", ["socks5://proxy.example.org", "https://proxy.example.org", "http://"]),
+        ("proxy", ["socks5://proxy.example.org", "https://proxy.example.org", "http://", "nonsense", "a:b"]),
     ],
 )
 def test_a_value_that_cannot_be_is_named(conf: Path, key: str, values: list[str]) -> None:
@@ -252,7 +252,7 @@ def test_statistics(conf: Path) -> None:
     ("text", "named"),
     [
         ("directory = /srv\n", "line 1"),
-        ("[mirror]\nworkers = 1\nworkers = 2\n", "line 3: [mirror] workers"),
+        ("[mirror]\nworkers = 1\nworkers = 2\n", "line 3: [mirror] workers stands there twice: keep one"),
         ("[mirror]\nhash-index = 1\nhash_index = 0\n", "line 3: [mirror] hash-index"),
         ("[mirror]\n[mirror]\n", "line 2: [mirror]"),
         ("[mirror]\nworkers\n", "line 2"),

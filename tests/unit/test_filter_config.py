@@ -104,5 +104,9 @@ def test_without_packaging_release_filters_are_refused_at_once(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     filters(conf, "allowlist_project", allowlist={"packages": "six"})
-    with pytest.raises(ConfigError, match="python3-packaging"):
+    with pytest.raises(ConfigError, match=r"\[plugins\] enabled: .*install python3-packaging"):
         filters(conf, "latest_release", latest_release={"keep": "1"})
+    with pytest.raises(ConfigError, match="instead of `all`"):
+        filters(conf, "all")
+    with pytest.raises(ConfigError, match=r"\[allowlist\] packages: .*install python3-packaging"):
+        filters(conf, "allowlist_release", allowlist={"packages": "six >= 1"})
