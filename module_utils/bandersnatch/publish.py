@@ -24,13 +24,9 @@ def publish_root(config: Config, store: Store, state: State, without: Set[str], 
     """
     names = [PAGE_JSON] if config.simple_format != "HTML" else []
     names += [PAGE_HTML] if config.simple_format != "JSON" else []
+    holds = f"{names} {state.root_serial()}"
     there = all(os.path.lexists(f"{store.simple}/{name}{end}") for name in names for end in ("", PACKED))
-    if (
-        there
-        and not (without or force)
-        and state.get("root") == CURRENT
-        and state.get("root names") == str(names)
-    ):
+    if there and not (without or force) and state.get("root") == CURRENT and state.get("root holds") == holds:
         return False
     serial = state.serial()
     changed = False
@@ -47,7 +43,7 @@ def publish_root(config: Config, store: Store, state: State, without: Set[str], 
             changed = store.discard(f"simple/{name}{end}") or changed
     with state.transaction():
         state.put("root", STALE if without else CURRENT)  # until the state has forgotten them, too
-        state.put("root names", str(names))
+        state.put("root holds", holds)
     return changed
 
 

@@ -57,6 +57,14 @@ CREATE TEMP TRIGGER file_goes AFTER DELETE ON main.file BEGIN
 END;
 """
 
+# The root index shows the names as upstream spells them now.
+_SPELLING = """
+CREATE TEMP TRIGGER spelt_anew AFTER UPDATE OF display ON main.listed
+WHEN OLD.display IS NOT NEW.display BEGIN
+    UPDATE meta SET value = 'stale' WHERE key = 'root';
+END;
+"""
+
 
 class Due(NamedTuple):
     """A page to read. `known` is false for a project that is not mirrored yet."""
@@ -104,7 +112,7 @@ class State(Database):
                 if self.get("bytes") is None:  # new, or made before there were totals
                     self.recount()
                 self._db.execute("PRAGMA recursive_triggers = ON")  # REPLACE deletes, too
-                self._db.executescript(_TOTALS)
+                self._db.executescript(_TOTALS + _SPELLING)
 
     # What upstream lists
 
@@ -187,7 +195,10 @@ class State(Database):
     def roots(self) -> Iterator[tuple[str, str, int | None]]:
         """(name, display name, serial) of every mirrored project, ordered by name."""
         with self._guarded():
-            yield from self._db.execute("SELECT name, display, serial FROM project ORDER BY name")
+            yield from self._db.execute(
+                """SELECT p.name, COALESCE(l.display, p.display), p.serial
+                FROM project AS p LEFT JOIN listed AS l ON l.name = p.name ORDER BY p.name"""
+            )
 
     def count_files(self) -> tuple[int, int]:
         """How many files are mirrored, and their bytes. Quick, whatever the mirror's size."""

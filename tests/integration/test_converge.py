@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -87,6 +88,44 @@ def test_empty_directories_go_with_their_files(upstream: Simulator, mirror: Mirr
     mirror.sync()
     folders = [path for path in (mirror.web / "packages").rglob("*") if path.is_dir()]
     assert [path for path in folders if not any(path.iterdir())] == []
+
+
+def test_the_root_index_follows_upstreams_serial_though_no_project_of_ours_changed(
+    upstream: Simulator, mirror: Mirror
+) -> None:
+    small(upstream, 3)
+    mirror.section("blocklist", packages="alpha-1")
+    mirror.sync()
+    upstream.add_release("alpha-1", "2.0")
+    mirror.sync()
+    root = json.loads((mirror.web / "simple/index.v1_json").read_bytes())
+    assert root["meta"]["_last-serial"] == upstream.serial
+    assert mirror.sync().output.count("nothing changed") == 1
+    mirror.assert_holds()
+
+
+def test_the_root_index_follows_a_new_spelling_of_a_name(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream, 3)
+    mirror.sync()
+    upstream.projects["alpha-1"].display = "Alpha.1"
+    done = mirror.sync()
+    assert mirror.served.root("html") == {"alpha-0": "alpha-0", "alpha-1": "Alpha.1", "alpha-2": "alpha-2"}
+    assert done.fetched() == ["/simple/"]
+    assert mirror.sync().output.count("nothing changed") == 1
+    mirror.assert_equal()
+
+
+def test_without_its_allowlist_a_mirror_spells_names_as_upstream(upstream: Simulator, mirror: Mirror) -> None:
+    upstream.add_project("Plain.Name", "1.0")
+    upstream.add_project("other", "1.0")
+    mirror.allow("plain-name")
+    mirror.sections["plugins"] = {"enabled": "allowlist_project"}
+    mirror.write_config()
+    mirror.sync()
+    mirror.sections.clear()
+    mirror.write_config()
+    mirror.sync()
+    assert mirror.served.root("html") == {"other": "other", "plain-name": "Plain.Name"}
 
 
 def test_a_file_that_two_projects_link_is_never_missing(upstream: Simulator, mirror: Mirror) -> None:

@@ -74,6 +74,14 @@ def test_a_new_serial_is_a_change(place: Place) -> None:
     assert place.publish()
 
 
+def test_a_new_serial_of_upstream_is_a_change(place: Place) -> None:
+    place.project("six")
+    place.publish()
+    place.state.put("root serial", "9")
+    assert place.publish()
+    assert not place.publish()
+
+
 def test_its_serial_is_that_of_upstream_else_the_highest(place: Place) -> None:
     place.project("six", 5)
     place.publish()

@@ -228,6 +228,17 @@ def test_roots_come_by_name(state: State) -> None:
     assert state.count_projects() == 2
 
 
+def test_roots_are_spelt_as_upstream_lists_them_now(state: State) -> None:
+    state.put_projects([project("b", display="B"), project("a", display="A")])
+    state.replace_listed([(Listed("a", "A", 1), True)])
+    state.put("root", "current")
+    state.replace_listed([(Listed("a", "A", 2), True)])
+    assert state.get("root") == "current"
+    state.replace_listed([(Listed("a", "á", 2), True)])
+    assert state.get("root") == "stale"
+    assert [display for _, display, _ in state.roots()] == ["á", "B"]
+
+
 def test_values_are_remembered_and_forgotten(state: State) -> None:
     assert state.get("key") is None
     state.put("key", "value")
