@@ -82,7 +82,7 @@ def render(
     """
     facts = {
         "ansible_managed": "a test",
-        "__bandersnatch_nginx_inet6": {"stat": {"exists": inet6}},
+        "__bandersnatch_nginx_inet6": {"rc": 0 if inet6 else 1},
         "__bandersnatch_nginx_mounted": {"stdout": mounted},
         "__bandersnatch_nginx_version": {"stderr": version or nginx_version()},
         "__bandersnatch_nginx_certificate_file": {"stat": {"checksum": "of a test"}},

@@ -117,6 +117,7 @@ def test_check_mode_does_not_take_another_program_s_config_file_for_the_mirror_s
         "bandersnatch_directory": str(directory),
         "bandersnatch_volume_kind": "mount",
         "bandersnatch_nginx_port": port,
+        "bandersnatch_nginx_log_folder": str(tmp_path / "log"),
     }
     hosts = {
         "new": host | {"bandersnatch_user": "no-such-user"},
