@@ -190,3 +190,16 @@ def test_a_copy_of_what_is_served_is_enough(upstream: Simulator, mirror: Mirror)
     mirror.directory = copy
     mirror.configure(directory=copy, master="http://127.0.0.1:9/simple/")
     assert looked(mirror) == []
+
+
+def test_what_is_kept_after_its_end_upstream_is_looked_at_too(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream, 5)
+    mirror.configure(delete_packages=False)
+    mirror.sync()
+    upstream.delete_project("alpha-1")
+    upstream.delete_release("alpha-2", "1.0")
+    mirror.sync("--allow-removals")
+    assert looked(mirror) == []
+    first_file(mirror).unlink()
+    (line,) = looked(mirror, expect=WRONG)
+    assert line.startswith("alpha-1: ")
