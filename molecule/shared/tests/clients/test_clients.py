@@ -37,3 +37,8 @@ def test_a_client_installs_a_project_and_what_it_needs(host: Host, upstream: Hos
     lines = host.check_output(f"tail -n +{seen + 1} {LOG}").splitlines()
     assert [line for line in lines if "/demo_app-1.0-py3-none-any.whl HTTP" in line and f"{client}/" in line]
     assert [line for line in lines if "/demo_lib-1.0-py3-none-any.whl HTTP" in line and f"{client}/" in line]
+
+
+def test_all_that_is_served_is_whole(host: Host) -> None:
+    said = host.check_output("runuser -u bandersnatch -- bandersnatch verify")
+    assert said.endswith(": all there, and as the pages state")
