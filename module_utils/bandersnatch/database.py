@@ -31,6 +31,8 @@ class Database:
         self._dry = dry
         if os.path.islink(path):
             raise StorageError(f"{path} is a symbolic link, which is not followed: move it away")
+        if os.path.lexists(path) and not os.path.isfile(path):
+            raise StorageError(f"{path} is not a plain file: move it away, {self.WITHOUT_IT}")
         if dry and not (os.path.exists(path) and os.path.getsize(path)):
             path = ":memory:"
         with self._guarded():

@@ -51,6 +51,11 @@ class Store:
         """Make the mirror directory itself. Its parent must exist: a typo shall not make a tree."""
         with as_storage_error(self.directory), contextlib.suppress(FileExistsError):
             os.mkdir(self.directory, 0o755)
+        if os.path.lexists(self.directory) and not os.path.isdir(self.directory):
+            raise StorageError(
+                f"{self.directory} is not a directory (a file, or a link that leads nowhere): "
+                "move it away, or mend `directory` in the config file"
+            )
 
     def prepare(self) -> None:
         """Make the directories that are missing, and drop pages that a killed run had staged."""

@@ -200,7 +200,9 @@ class _Run:
             if not (self._options.dry_run or isinstance(error, StorageError)):
                 publish_root(self._config, self._store, state, frozenset())  # what is in place shall be found
             raise
-        silent = self._waves.asked and not self._waves.answered
+        # Where there is a root index, it has answered: then a page without an answer is its project's failure.
+        listed = self._config.filters.names is None
+        silent = self._waves.asked and not (listed or self._waves.answered)
         if self._tally.failures and silent and not self._stop.is_set():
             name, reason = next(iter(self._tally.failures.items()))
             raise UnreachableError(f"upstream does not answer: {name}: {reason}. Nothing was changed")

@@ -208,7 +208,15 @@ def test_a_directory_that_is_a_file_is_said(upstream: Simulator, mirror: Mirror)
     small(upstream, 1)
     mirror.directory.write_text("not a directory")
     done = mirror.sync(expect=7)
-    assert str(mirror.directory) in done.stderr
+    assert f"{mirror.directory} is not a directory" in done.stderr
+
+
+def test_a_directory_that_is_a_link_to_nowhere_is_said(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream, 1)
+    mirror.directory.symlink_to(mirror.base / "not-mounted")
+    done = mirror.sync(expect=7)
+    assert f"{mirror.directory} is not a directory" in done.stderr
+    assert not (mirror.base / "not-mounted").exists()
 
 
 def test_user_agent_names_us_and_the_contact(upstream: Simulator, mirror: Mirror) -> None:

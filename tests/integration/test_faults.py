@@ -230,6 +230,22 @@ def test_a_certificate_that_does_not_verify_is_said(tmp_path: Path) -> None:
         assert server.requests == []
 
 
+def test_a_page_that_fails_alone_is_no_silent_upstream(upstream: Simulator, mirror: Mirror) -> None:
+    small(upstream, 4)
+    mirror.sync()
+    upstream.add_release("alpha-1", "2.0")
+    upstream.delete_project("alpha-2")
+    upstream.fault(faults.answer("/simple/alpha-1/", 500))
+    for _ in range(2):  # the second run asks for nothing else
+        done = mirror.sync(expect=3)
+        assert "alpha-1" in done.stderr
+        assert set(mirror.served.page_dirs()) == {"alpha-0", "alpha-1", "alpha-3"}
+        mirror.assert_holds()
+    upstream.heal()
+    mirror.sync()
+    mirror.assert_equal()
+
+
 def test_a_big_file_is_resumed_where_it_broke(upstream: Simulator, mirror: Mirror) -> None:
     upstream.add_project("big")
     upstream.add_file("big", "big-1.0.tar.gz", "1.0", size=3_000_000)

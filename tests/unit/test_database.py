@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -103,8 +103,14 @@ def test_a_file_that_is_no_database_is_said(path: str) -> None:
 
 
 def test_a_place_that_cannot_be_opened_is_said(path: str) -> None:
-    Path(path).mkdir()
     with pytest.raises(StorageError, match="must be writable"):
+        Notes(f"{path}/no/such/place")
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_is_said(path: str, make: Callable[[str], None]) -> None:
+    make(path)
+    with pytest.raises(StorageError, match=r"notes is not a plain file: move it away, it begins anew"):
         Notes(path)
 
 
