@@ -22,6 +22,7 @@ _REMEDIES = {
     errno.EIO: "the device reports an input/output error: look at the kernel log",
     errno.ENOENT: "no such directory: make it, or mend `directory` in the config file",
 }
+VOLUME = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})  # which concern all files on it
 
 
 def storage_error(path: str, error: OSError) -> StorageError:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from .errors import LockedError, StorageError
+from .files import VOLUME, storage_error
 from .summary import one_line
 
 T = TypeVar("T")
@@ -86,6 +87,8 @@ def is_held(path: str) -> bool:
 
 
 def _unusable(path: str, error: OSError) -> StorageError:
+    if error.errno in VOLUME:
+        return storage_error(path, error)
     return StorageError(
         f"cannot lock {path}: {error.strerror}. It must be a plain file that the user who runs this may "
         "write, on a file system with flock(2)"

@@ -16,7 +16,7 @@ from ansible.plugins.action import ActionBase
 ENGINE = Path(__file__).resolve().parents[2] / "module_utils" / "bandersnatch"
 # -I: neither the user's site-packages nor PYTHON* variables reach what cron runs
 SHEBANG = b"#!/usr/bin/python3 -I\n"
-MAIN = "import sys\n\nfrom bandersnatch.cli import main\n\nsys.exit(main())\n"
+MAIN = "import bandersnatch.__main__\n"
 DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 
 

@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import signal
+import sys
 import socket
 from pathlib import Path
 
@@ -176,6 +177,20 @@ def test_a_signal_ends_the_run_and_the_next_one_converges(
     upstream.heal()
     assert not had & set(mirror.sync().fetched())
     mirror.assert_equal()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_command_starts_is_no_traceback(mirror: Mirror, number: signal.Signals) -> None:
+    program = (
+        "import os, runpy, sys\n"
+        "class Strike:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        name == 'bandersnatch.cli' and os.kill(os.getpid(), {int(number)})\n"
+        "sys.meta_path.insert(0, Strike())\n"
+        "runpy.run_module('bandersnatch', run_name='__main__')\n"
+    )
+    done = mirror.finish(mirror.launch([sys.executable, "-c", program]))
+    assert (done.exit_code, done.output) == (130, "")
 
 
 def test_a_closed_terminal_ends_the_run_cleanly(upstream: Simulator, mirror: Mirror) -> None:
