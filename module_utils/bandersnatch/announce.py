@@ -8,9 +8,11 @@ written: whoever comes later knows more.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ from typing import Any
 from . import VERSION, health, history, metrics, page, status
 from .config import Config
 from .errors import EXIT_FAILURE, BandersnatchError, StorageError
-from .files import read_file, replace_file
+from .files import VOLUME, read_file, replace_file, storage_error
 from .history import NAMES_KEPT, History, Past, Record, Size
 from .progress import FILE_NAME as PROGRESS
 from .status import Status
@@ -120,27 +122,28 @@ def _record(outcome: Outcome, started: float, full_check: bool) -> Record:
 
 def _tell(config: Config, record: Record | None, size: Size) -> None:
     """Remember the run, then write what tells of it."""
-    directory = str(config.directory)
+    directory, troubles = str(config.directory), _Troubles(str(config.directory))
     try:
         try:
-            _remember(config, record, size)
+            _remember(config, record, size, troubles)
         except history.DamagedError as error:
             log.warning("%s", one_line(f"{error} (done)"))
             history.begin_anew(directory)
-            _remember(config, record, size)
+            _remember(config, record, size, troubles)
     except (StorageError, OSError) as error:
-        if (
-            record is None or record.exit_code != StorageError.exit_code
-        ):  # else the run itself says what is wrong
+        failed = record is not None and record.exit_code == StorageError.exit_code
+        if not (troubles.refused("history", error) or failed):  # else the run itself says what is wrong
             log.warning("%s", one_line(f"the run is not remembered: {error}"))
         if record is not None and record.good:  # what can be told without the past
-            _write(config, Past(record, record, size), record.ended)
+            _write(config, Past(record, record, size), record.ended, troubles)
     if record is not None and record.good:
-        with _warned("/healthz"):
+        with troubles.warned("/healthz"):
             health.mark(directory, record.ended, config.stale_after * 3600)
+    if record is None or record.exit_code != StorageError.exit_code:
+        troubles.say()
 
 
-def _remember(config: Config, record: Record | None, size: Size) -> None:
+def _remember(config: Config, record: Record | None, size: Size, troubles: _Troubles) -> None:
     now = record.ended if record is not None else time.time()
     book = History(str(config.directory))
     try:
@@ -148,29 +151,29 @@ def _remember(config: Config, record: Record | None, size: Size) -> None:
             if record is not None:
                 book.add(record, size, time.strftime("%Y-%m-%d", time.gmtime(record.started)))
             past = book.past(runs=status.RUNS_SHOWN, days=status.DAYS_SHOWN)
-            _write(config, past, now, book)
+            _write(config, past, now, troubles, book)
     finally:
         book.close()
 
 
-def _write(config: Config, past: Past, now: float, book: History | None = None) -> None:
+def _write(config: Config, past: Past, now: float, troubles: _Troubles, book: History | None = None) -> None:
     """Write the files, as far as the disk permits. `book`: keeps the page's frame."""
     current = status.build(config, past, now, downloads=_downloads(config), page=_whose_page(config))
     web, part = str(config.web), f"{config.directory}/.status.part"
     if os.path.islink(web):  # not followed: the run has told
         return
-    with _warned("status.json"):
+    with troubles.warned("status.json"):
         text = json.dumps(status.as_dict(current), indent=1, ensure_ascii=False) + "\n"
         replace_file(f"{web}/status.json", text.encode("utf-8", "backslashreplace"), part)
     samples = metrics.render(current).encode("utf-8", "backslashreplace")
-    with _warned("/metrics"):
+    with troubles.warned("/metrics"):
         replace_file(f"{web}/metrics", samples, part)
     if config.metrics_file:
-        with _warned(str(config.metrics_file)):
-            folder, name = os.path.split(config.metrics_file)
+        folder, name = os.path.split(config.metrics_file)
+        with troubles.warned(str(config.metrics_file), folder):
             replace_file(str(config.metrics_file), samples, f"{folder}/.{name}.part")
     if current.page != "foreign":
-        with _warned("index.html"):
+        with troubles.warned("index.html"):
             replace_file(f"{web}/index.html", _page(current, book), part)
 
 
@@ -198,20 +201,49 @@ def _whose_page(config: Config) -> str:
         return "foreign"
 
 
-@contextlib.contextmanager
-def _warned(what: str) -> Iterator[None]:
-    """The volume may say no to what is written here: then the run goes on."""
-    try:
-        yield
-    except (StorageError, OSError) as error:
-        log.warning("%s", one_line(f"{what} is not up to date: {error}"))
-    except ModuleNotFoundError as error:  # all but the page needs the standard library only
-        log.warning(
-            "%s is not up to date: it needs the Python package `%s`: install python3-%s",
-            *(what, error.name, error.name),
-        )
-    except Exception:
-        log.exception("%s is not up to date, by a bug in bandersnatch %s; please report it", what, VERSION)
+class _Troubles:
+    """What the disk does not take of what is written here: then the run goes on, with a warning.
+
+    What the volume as a whole refuses, for it is full say, is said in one line for all of it.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._refused: dict[tuple[str, int], list[str]] = {}  # (directory, errno): what is not up to date
+
+    @contextlib.contextmanager
+    def warned(self, what: str, directory: str = "") -> Iterator[None]:
+        """Let nothing out of the block; warn that `what` (in `directory`, or the mirror's) is old now."""
+        try:
+            yield
+        except (StorageError, OSError) as error:
+            if not self.refused(what, error, directory):
+                log.warning("%s", one_line(f"{what} is not up to date: {error}"))
+        except ModuleNotFoundError as error:  # all but the page needs the standard library only
+            log.warning(
+                "%s is not up to date: it needs the Python package `%s`: install python3-%s",
+                *(what, error.name, error.name),
+            )
+        except Exception:
+            log.exception(
+                "%s is not up to date, by a bug in bandersnatch %s; please report it", what, VERSION
+            )
+
+    def refused(self, what: str, error: StorageError | OSError, directory: str = "") -> bool:
+        """Note `what` for `say` if it is the volume that refuses it; false where it is something else."""
+        cause = error if isinstance(error, OSError) else error.__cause__
+        number = (cause.errno or 0) if isinstance(cause, OSError) else 0
+        if isinstance(cause, sqlite3.OperationalError) and "full" in str(cause):
+            number = errno.ENOSPC
+        if number in VOLUME:
+            self._refused.setdefault((directory or self._directory, number), []).append(what)
+        return number in VOLUME
+
+    def say(self) -> None:
+        """Warn of what volumes have refused."""
+        for (directory, number), names in self._refused.items():
+            reason = storage_error(directory, OSError(number, os.strerror(number)))
+            log.warning("%s", one_line(f"{reason} (not up to date: {', '.join(dict.fromkeys(names))})"))
 
 
 def _volume(config: Config) -> dict[str, int]:

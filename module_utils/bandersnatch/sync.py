@@ -200,7 +200,7 @@ class _Run:
             if not (self._options.dry_run or isinstance(error, StorageError)):
                 publish_root(self._config, self._store, state, frozenset())  # what is in place shall be found
             raise
-        # Where there is a root index, it has answered: then a page without an answer is its project's failure.
+        # A root index has answered by now: then a page without an answer is its project's failure.
         listed = self._config.filters.names is None
         silent = self._waves.asked and not (listed or self._waves.answered)
         if self._tally.failures and silent and not self._stop.is_set():

@@ -6,8 +6,8 @@ import fcntl
 import os
 import re
 import signal
-import sys
 import socket
+import sys
 from pathlib import Path
 
 import pytest

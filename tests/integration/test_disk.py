@@ -122,6 +122,23 @@ def test_a_full_volume_names_the_cause(disk: Path, upstream: Simulator) -> None:
 
 
 @needs_volumes
+def test_a_full_volume_is_said_in_one_line_where_nothing_changed(disk: Path, upstream: Simulator) -> None:
+    small(upstream, 4)
+    mirror = on_disk(disk, upstream)
+    mirror.sync()
+    codes = set()
+    fillers = [(fill, leave) for leave in range(0, 48_000, 4_000)]
+    for filler, leave in [*fillers, *((fill_inodes, leave) for leave in range(6))]:
+        ballast = filler(disk, leave)
+        done = mirror.sync(expect=None)
+        codes.add((done.exit_code, done.stderr != ""))
+        assert done.stderr.count("\n") == done.stderr.count("make room or grow it") <= 1, done.stderr
+        mirror.assert_holds()
+        shutil.rmtree(ballast) if ballast.is_dir() else ballast.unlink()
+    assert codes == {(0, False), (0, True), (7, True)}
+
+
+@needs_volumes
 def test_min_free_is_kept(disk: Path, upstream: Simulator) -> None:
     upstream.add_project("big", "1.0", size=3_000_000)
     mirror = on_disk(disk, upstream)
