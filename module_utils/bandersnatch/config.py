@@ -138,7 +138,7 @@ def _text(path: Path) -> str:
             "does not exist; `bandersnatch mirror` with this -c writes a commented one"
         ) from None
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}") from None
+        raise ConfigError(f"cannot be read: {error.strerror}; name a file that this user can read") from None
     if raw.startswith(b"\xef\xbb\xbf"):
         raise ConfigError("begins with a byte order mark: save it as UTF-8 without one")
     try:

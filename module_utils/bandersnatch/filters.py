@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Release = Version | str  # a version, or the text that is none by PEP 440
 
-SEMANTICS = 1  # rises when the same settings begin to keep something else: then all pages are judged again
+SEMANTICS = 2  # rises when the same settings begin to keep something else: then all pages are judged again
 
 # By platform: how the platform tag of its files begins, and the extensions of its own installers.
 PLATFORMS = {
@@ -31,7 +31,7 @@ PLATFORM_TAG = re.compile(r"(?:win|macosx|freebsd|linux|manylinux|musllinux)[a-z
 PYTHON_VERSION = re.compile(r"py[23](?:\.\d+)?")
 
 _EXTENSION = re.compile(
-    r"\.(?:whl|tar(?:\.(?:gz|bz2|xz|Z|lzma))?|tgz|tbz|zip|egg|exe|msi|rpm|deb|dmg)", re.IGNORECASE
+    r"\.(?:whl|tar(?:\.(?:gz|bz2|xz|Z|lzma))?|tgz|tbz2?|txz|zip|egg|exe|msi|rpm|deb|dmg)", re.IGNORECASE
 )
 # What follows the version in the names of eggs, dumb archives and installers.
 _TAIL = re.compile(

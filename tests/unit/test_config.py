@@ -285,7 +285,7 @@ def test_a_file_in_another_encoding(conf: Path, raw: bytes, said: str) -> None:
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"missing\.conf: does not exist"):
         load(tmp_path / "missing.conf")
-    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory; name a file"):
         load(tmp_path)
 
 

@@ -311,6 +311,8 @@ def test_the_latest_are_those_with_files_for_the_platforms_that_stay(conf: Path)
         ("foo_bar-1.0.zip", "foo-bar", "1.0"),
         ("Foo.Bar-1.0-beta.tgz", "foo-bar", "1.0-beta"),
         ("foo-2-1.0.tar.bz2", "foo-2", "1.0"),
+        ("foo-1.0.tbz2", "foo", "1.0"),
+        ("foo-1.0.txz", "foo", "1.0"),
         ("foo-2-1.0.tar.bz2", "foo", "2-1.0"),
         ("foo-1.0-1-py3-none-any.whl", "foo", "1.0"),
         ("foo-1.0+local_1-py3-none-any.whl", "foo", "1.0+local-1"),
