@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence, Set
 
 from .config import Config
-from .files import storage_error
+from .errors import StorageError
 from .root import root_html, root_json
 from .state import State
 from .store import PACKED, PAGE_HTML, PAGE_JSON, Store
@@ -66,7 +66,10 @@ def write_diff(config: Config, paths: Sequence[str], when: int) -> None:
         with open(target, "w", encoding="utf-8") as file:
             file.writelines(f"{path}\n" for path in paths)
     except OSError as error:
-        raise storage_error(target, error) from error
+        raise StorageError(
+            f"[mirror] diff-file = {target} cannot be written ({error.strerror}): give it a directory that "
+            "is there and that this user may write to. All else of the run is in place"
+        ) from error
 
 
 def write_last_modified(store: Store, when: int) -> None:

@@ -203,5 +203,5 @@ def test_the_diff_file_names_each_path_on_a_line(place: Place, tmp_path: Path) -
 
 def test_a_diff_file_that_cannot_be_written_is_said(place: Place, tmp_path: Path) -> None:
     config = place.config._replace(diff_file=tmp_path / "no" / "diff")
-    with pytest.raises(StorageError, match="no such directory"):
+    with pytest.raises(StorageError, match=r"\[mirror\] diff-file = .*/no/diff cannot be written \(No such"):
         write_diff(config, [], 7)
