@@ -11,6 +11,12 @@ def test_the_configuration_is_root_s_and_not_everybody_s(host: Host) -> None:
     assert (config.user, config.group, config.mode) == ("root", "bandersnatch", 0o640)
 
 
+def test_the_metrics_are_where_node_exporter_reads_them(host: Host) -> None:
+    metrics = host.file("/var/lib/prometheus/node-exporter/bandersnatch.prom")
+    assert (metrics.user, metrics.mode) == ("bandersnatch", 0o644)
+    assert "\nbandersnatch_last_run_exit_code 0\n" in metrics.content_string
+
+
 def test_the_command_accepts_the_configuration(host: Host) -> None:
     done = host.run(f"runuser -u bandersnatch -- bandersnatch -c {CONFIG} check-config")
     assert (done.rc, done.stderr) == (0, "")
