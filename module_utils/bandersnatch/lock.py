@@ -35,7 +35,9 @@ def hold(path: str, purpose: str) -> Iterator[int]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(descriptor, 500, 0).decode("utf-8", "replace").strip() or "a dry run"
+            holder = (
+                os.pread(descriptor, 500, 0).decode("utf-8", "replace").strip() or "a dry run, or flock(1)"
+            )
             raise LockedError(f"another run holds {path}: {one_line(holder)}. Wait for it to end.") from error
         except OSError as error:  # a network file system without locks, for instance
             raise _unusable(path, error) from error

@@ -20,15 +20,21 @@ def publish_root(config: Config, store: Store, state: State, without: Set[str], 
     """Write the root index of every mirrored project but these; true where it changed.
 
     It is written only if it may differ (or with `force`), and streamed: it may list 700,000 projects. Beside
-    each form lies the same compressed, for web servers to send as it is (nginx: gzip_static).
+    each form lies the same compressed, for web servers to send as it is (nginx: gzip_static). If the serial
+    of upstream moved on by projects that are none of ours, the new one is stated, which is no change.
     """
     names = [PAGE_JSON] if config.simple_format != "HTML" else []
     names += [PAGE_HTML] if config.simple_format != "JSON" else []
-    holds = f"{names} {state.root_serial()}"
     there = all(os.path.lexists(f"{store.simple}/{name}{end}") for name in names for end in ("", PACKED))
-    if there and not (without or force) and state.get("root") == CURRENT and state.get("root holds") == holds:
-        return False
+    same = (
+        there
+        and not (without or force)
+        and state.get("root") == CURRENT
+        and state.get("root names") == str(names)
+    )
     serial = state.serial()
+    if same and state.get("root states") == str(serial):
+        return False
     changed = False
     for name in names:
         rows = ((display, number) for key, display, number in state.roots() if key not in without)
@@ -43,8 +49,9 @@ def publish_root(config: Config, store: Store, state: State, without: Set[str], 
             changed = store.discard(f"simple/{name}{end}") or changed
     with state.transaction():
         state.put("root", STALE if without else CURRENT)  # until the state has forgotten them, too
-        state.put("root holds", holds)
-    return changed
+        state.put("root names", str(names))
+        state.put("root states", str(serial))
+    return changed and not same
 
 
 def pack(chunks: Iterable[bytes]) -> Iterator[bytes]:

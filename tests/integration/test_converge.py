@@ -97,10 +97,9 @@ def test_the_root_index_follows_upstreams_serial_though_no_project_of_ours_chang
     mirror.section("blocklist", packages="alpha-1")
     mirror.sync()
     upstream.add_release("alpha-1", "2.0")
-    mirror.sync()
+    assert "nothing changed" in mirror.sync().output
     root = json.loads((mirror.web / "simple/index.v1_json").read_bytes())
     assert root["meta"]["_last-serial"] == upstream.serial
-    assert mirror.sync().output.count("nothing changed") == 1
     mirror.assert_holds()
 
 

@@ -74,12 +74,13 @@ def test_a_new_serial_is_a_change(place: Place) -> None:
     assert place.publish()
 
 
-def test_a_new_serial_of_upstream_is_a_change(place: Place) -> None:
+def test_a_new_serial_of_upstream_is_stated_and_no_change(place: Place) -> None:
     place.project("six")
     place.publish()
-    place.state.put("root serial", "9")
-    assert place.publish()
-    assert not place.publish()
+    for serial in ("9", "10"):
+        place.state.put("root serial", serial)
+        assert not place.publish()
+        assert f'"_last-serial":{serial}}}'.encode() in (place.simple / "index.v1_json").read_bytes()
 
 
 def test_its_serial_is_that_of_upstream_else_the_highest(place: Place) -> None:
