@@ -98,6 +98,23 @@ def test_it_tells_the_truth_in_check_mode_and_is_idempotent(tmp_path: Path, host
     assert file.stat().st_mtime_ns == seen.st_mtime_ns
 
 
+def test_another_program_s_file_is_kept_and_an_older_one_of_ours_is_not(
+    tmp_path: Path, host: dict[str, Any]
+) -> None:
+    file = Path(host["bandersnatch_config_file"])
+    file.write_text(f"[mirror]\nmaster = https://old:{MARKER}@index.example.org\n")
+    file.chmod(0o600)
+    done = configure(tmp_path, host, "--diff")
+    (kept,) = (path for path in tmp_path.glob("bandersnatch.conf.*"))
+    assert f"{file} was not of this role: it is kept as {kept}." in done.stdout
+    assert f"old:{MARKER}@" in kept.read_text()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert MARKER not in done.stdout + done.stderr
+    done = configure(tmp_path, {**host, **CHANGED})
+    assert "is kept as" not in done.stdout
+    assert list(tmp_path.glob("bandersnatch.conf.*")) == [kept]
+
+
 def test_a_file_that_the_engine_refuses_does_not_take_the_place_of_one_that_is_right(
     tmp_path: Path, host: dict[str, Any]
 ) -> None:
