@@ -21,6 +21,7 @@ from .session import Answer, NetSettings, Session
 
 __all__ = ["Client", "FetchError", "Got", "NetSettings", "Reply"]
 
+_DOWN = 5  # requests in a row that had no answer, whatever was tried, after which each is tried once
 _CHUNK = 262144  # bytes: the most that decoding puts out at once
 _ETAG = re.compile(r"[!-~]{1,1000}")  # what of a stored ETag goes into a header line
 
@@ -56,6 +57,7 @@ class Client:
         self._session = Session(settings)
         self._sleep = sleep
         self._jitter = jitter
+        self._unanswered = 0  # requests in a row: where upstream is down, patience with each takes hours
 
     def close(self) -> None:
         self._session.close()
@@ -78,14 +80,16 @@ class Client:
                 answer, reply = self._ask(url, headers, stop_at, conditional=etag is not None)
                 try:
                     if reply.status == 200:
-                        return reply._replace(body=b"".join(_decoded(answer, limit)))
-                    answer.drain()
+                        reply = reply._replace(body=b"".join(_decoded(answer, limit)))
+                    else:
+                        answer.drain()
+                    self._unanswered = 0
                     return reply
                 finally:
                     answer.close()
             except FetchError as error:
                 attempts = attempts or self._attempts(stop_at)
-                attempts.failed(error)
+                self._failed(attempts, error)
 
     @contextmanager
     def stream(
@@ -110,7 +114,7 @@ class Client:
                 if answer is not None:
                     answer.close()
                 attempts = attempts or self._attempts(stop_at)
-                attempts.failed(error)
+                self._failed(attempts, error)
         try:
             yield reply, _chain(first, chunks)
         finally:
@@ -153,13 +157,24 @@ class Client:
                 finally:
                     answer.close()
                 if done:
+                    self._unanswered = 0
                     return
             except FetchError as error:
                 attempts = attempts or self._attempts(stop_at)
-                attempts.failed(error, progress=download.fetched - before >= 1 << 20)
+                self._failed(attempts, error, progress=download.fetched - before >= 1 << 20)
 
     def _attempts(self, stop_at: float) -> Attempts:
-        return Attempts(self._settings.attempts, stop_at, self._sleep, self._jitter)
+        attempts = 1 if self._unanswered >= _DOWN else self._settings.attempts
+        return Attempts(attempts, stop_at, self._sleep, self._jitter)
+
+    def _failed(self, attempts: Attempts, error: FetchError, progress: bool = False) -> None:
+        """Wait until the next try is due; raise the error where there is none."""
+        try:
+            attempts.failed(error, progress)
+        except FetchError as final:
+            answered = 0 < final.status < 500
+            self._unanswered = 0 if answered else self._unanswered + 1
+            raise
 
     def _ask(self, url: str, headers: bytes, stop_at: float, *, conditional: bool) -> tuple[Answer, Reply]:
         """Ask once. FetchError for every status that says nothing about the page."""

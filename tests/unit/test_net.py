@@ -265,6 +265,22 @@ def test_a_body_of_just_the_limit_is_taken(client: Asked) -> None:
         assert [len(client.page(server.url).body) for _ in range(2)] == [LIMIT, LIMIT]
 
 
+def test_an_upstream_that_is_down_is_not_asked_four_times_for_everything(client: Asked) -> None:
+    healthy = threading.Event()
+    with Server(lambda _: reply(b"{}") if healthy.is_set() else b"") as server:
+
+        def requests(number: int) -> int:
+            before = len(server.requests)
+            failure(client, f"{server.url}/{number}/")
+            return len(server.requests) - before
+
+        assert [requests(number) for number in range(7)] == [4] * 5 + [1] * 2
+        healthy.set()
+        client.page(f"{server.url}/up/")
+        healthy.clear()
+        assert requests(8) == 4
+
+
 def test_a_refused_connection_is_tried_again_and_named(client: Asked) -> None:
     with Server(lambda _: reply()) as server:
         pass
