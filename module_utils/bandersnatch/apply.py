@@ -38,6 +38,7 @@ class Work:
     suspect: list[Row] = field(default_factory=list)  # files whose check failed: to be checked again
     replaced: set[str] = field(default_factory=set)  # paths in `parts` where another content is served
     missing: list[str] = field(default_factory=list)  # paths that the page must not link
+    lost: list[str] = field(default_factory=list)  # those of them at which nothing lies
     reasons: list[str] = field(default_factory=list)  # why this project is not in order
     broken: bool = False  # a file may come later: the old page stays
     staged: bool = False
@@ -134,7 +135,7 @@ class Committer:
         state = self._state
         with state.transaction():
             state.put_files((work.name, row) for work in broken if work.due.known for row in work.suspect)
-            state.drop_files(path for work in works for path in work.decision.drop)
+            state.drop_files(path for work in works for path in (*work.decision.drop, *work.lost))
             state.put_files((work.name, row) for work in works for row in work.rows)
             state.put_projects(self._project(work) for work in works)
             state.mended(work.name for work in works if not work.reasons)

@@ -217,6 +217,8 @@ class Waves:
             work.missing.append(path)
             if path in work.decision.occupied:
                 work.decision.drop.append(path)  # its content is wrong
+            else:
+                work.lost.append(path)
         else:
             work.broken = True
             if path in work.decision.occupied:

@@ -286,3 +286,17 @@ def test_a_missing_file_is_left_out_and_the_rest_is_published(upstream: Simulato
     upstream.heal()
     mirror.sync()
     mirror.assert_equal()
+
+
+def test_a_lost_file_that_upstream_lacks_is_not_in_the_state_either(
+    upstream: Simulator, mirror: Mirror
+) -> None:
+    small(upstream, 2)
+    mirror.sync()
+    next((mirror.web / "packages").rglob("alpha_0-1.0.tar.gz")).unlink()
+    upstream.fault(faults.answer("/packages/.*/alpha_0-1.0.tar.gz", 404))
+    mirror.sync("--force-check", expect=3)
+    mirror.assert_holds()
+    upstream.heal()
+    mirror.sync()
+    mirror.assert_equal()
