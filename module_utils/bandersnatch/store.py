@@ -102,6 +102,15 @@ class Store:
         with as_storage_error(self.web):
             return not any(os.path.isdir(path) and os.listdir(path) for path in (self.simple, self.packages))
 
+    def has_pages(self) -> bool:
+        """Whether there is a page, or what may hold one. Quick, whatever the mirror's size."""
+        with as_storage_error(self.simple):
+            try:
+                with os.scandir(self.simple) as entries:
+                    return any(entry.is_dir(follow_symlinks=False) for entry in entries)
+            except FileNotFoundError:  # before a dry run
+                return False
+
     # Files
 
     def part(self, digest: str, path: str) -> str:

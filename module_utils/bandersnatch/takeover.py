@@ -54,6 +54,7 @@ def adopt(store: Store, state: State, note: Callable[[str], None], check: Callab
         state.put_files(files)
         state.put_files(_old_layout(store, state, check))
         state.put("adopted", "yes")
+        state.put("settled", None)
         state.put("root", "stale")
         state.put("sweep", None if store.is_empty() else "due")
 

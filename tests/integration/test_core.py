@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 
 import faults
@@ -45,6 +46,27 @@ def test_a_lost_root_index_comes_back(upstream: Simulator, mirror: Mirror) -> No
     (mirror.web / "simple" / "index.v1_json").unlink()
     done = mirror.sync()
     assert "nothing changed" not in done.stdout
+    mirror.assert_equal()
+
+
+@pytest.mark.parametrize("gone", ["web", "web/simple"])
+def test_lost_pages_are_made_anew_before_a_root_index_lists_them(
+    upstream: Simulator, mirror: Mirror, gone: str
+) -> None:
+    small(upstream, 3)
+    mirror.sync()
+    shutil.rmtree(mirror.directory / gone)
+    mirror.sync()  # upstream says that nothing is new
+    mirror.assert_equal()
+    shutil.rmtree(mirror.directory / gone)
+    upstream.delete_project("alpha-2")
+    upstream.fault(faults.answer("/simple/alpha-1/", 404))
+    done = mirror.sync(expect=3)
+    assert set(mirror.served.page_dirs()) == {"alpha-0"}
+    assert bool(done.fetched("/packages/")) == (gone == "web")
+    mirror.assert_holds()
+    upstream.heal()
+    mirror.sync()
     mirror.assert_equal()
 
 
