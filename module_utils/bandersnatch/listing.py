@@ -69,6 +69,9 @@ def _from_root(
         chunks,
     ):
         if reply.status == 304:
+            if reply.serial is not None:  # in HTML only the header says it, so that it changes alone
+                with state.transaction():
+                    state.put("root serial", str(reply.serial))
             return False
         if reply.status != 200:
             raise FetchError(f"{reply.url} answers {reply.status}", reply.status, permanent=True)

@@ -32,7 +32,7 @@ def publish_root(config: Config, store: Store, state: State, without: Set[str], 
         and state.get("root") == CURRENT
         and state.get("root names") == str(names)
     )
-    serial = state.serial()
+    serial = _serial(state, without)
     if same and state.get("root states") == str(serial):
         return False
     changed = False
@@ -52,6 +52,14 @@ def publish_root(config: Config, store: Store, state: State, without: Set[str], 
         state.put("root names", str(names))
         state.put("root states", str(serial))
     return changed and not same
+
+
+def _serial(state: State, without: Set[str]) -> int | None:
+    """The serial that the mirror stands for when these projects are gone."""
+    if not without or state.root_serial() is not None:
+        return state.serial()
+    kept = (serial for key, _, serial in state.roots() if key not in without and serial is not None)
+    return max(kept, default=None)
 
 
 def pack(chunks: Iterable[bytes]) -> Iterator[bytes]:

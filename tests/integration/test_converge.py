@@ -11,7 +11,7 @@ import faults
 import pytest
 from harness import Mirror, tree
 from scenes import small, variety
-from simulator import Simulator, Upload
+from simulator import Simulator, Style, Upload
 
 DAY = 86400.0
 
@@ -101,6 +101,19 @@ def test_the_root_index_follows_upstreams_serial_though_no_project_of_ours_chang
     root = json.loads((mirror.web / "simple/index.v1_json").read_bytes())
     assert root["meta"]["_last-serial"] == upstream.serial
     mirror.assert_holds()
+
+
+def test_the_root_index_follows_the_serial_that_comes_with_an_unchanged_one(tmp_path: Path) -> None:
+    with Simulator(Style(json=False)) as upstream:  # in HTML only the header says it
+        small(upstream, 2)
+        mirror = Mirror(tmp_path, upstream)
+        mirror.sync()
+        upstream.add_release("alpha-1", "2.0")
+        done = mirror.sync()
+        assert done.asked("/simple/")[0].status == 304
+        root = json.loads((mirror.web / "simple/index.v1_json").read_bytes())
+        assert root["meta"]["_last-serial"] == upstream.serial
+        assert mirror.sync().output.count("nothing changed") == 1
 
 
 def test_the_root_index_follows_a_new_spelling_of_a_name(upstream: Simulator, mirror: Mirror) -> None:

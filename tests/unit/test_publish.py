@@ -83,6 +83,13 @@ def test_a_new_serial_of_upstream_is_stated_and_no_change(place: Place) -> None:
         assert f'"_last-serial":{serial}}}'.encode() in (place.simple / "index.v1_json").read_bytes()
 
 
+def test_a_project_that_goes_is_not_the_highest(place: Place) -> None:
+    place.project("six", 5)
+    place.project("seven", 7)
+    place.publish("seven")
+    assert json.loads((place.simple / "index.v1_json").read_bytes())["meta"]["_last-serial"] == 5
+
+
 def test_its_serial_is_that_of_upstream_else_the_highest(place: Place) -> None:
     place.project("six", 5)
     place.publish()
