@@ -193,6 +193,14 @@ def test_a_signal_while_the_command_starts_is_no_traceback(mirror: Mirror, numbe
     assert (done.exit_code, done.output) == (130, "")
 
 
+def test_files_are_found_under_their_urls_whatever_the_locale(upstream: Simulator, mirror: Mirror) -> None:
+    variety(upstream)
+    command = [sys.executable, "-m", "bandersnatch", "-c", str(mirror.conf), "mirror"]
+    done = mirror.finish(mirror.launch(["env", "LC_ALL=C", "PYTHONUTF8=0", *command]))
+    assert done.exit_code == 0, done.output
+    mirror.assert_equal()
+
+
 def test_a_closed_terminal_ends_the_run_cleanly(upstream: Simulator, mirror: Mirror) -> None:
     small(upstream)
     gate = Gate(r"/packages/.*alpha_4.*")
