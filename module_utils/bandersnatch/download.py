@@ -24,6 +24,7 @@ _REMEDIES = {
     errno.EROFS: "remount the volume read-write (the kernel log says why it is not)",
     errno.EACCES: "make the directory the mirror user's own",
     errno.EPERM: "make the directory the mirror user's own",
+    errno.EMFILE: "raise the limit of open files (ulimit -n), or lower `workers`",
 }
 
 

@@ -416,6 +416,7 @@ def test_only_a_regular_file_is_written_to(kind: str, client: Bringer, tmp_path:
         (errno.EDQUOT, "quota"),
         (errno.EROFS, "read-write"),
         (errno.EACCES, "own"),
+        (errno.EMFILE, "ulimit -n"),
         (errno.EIO, "check the volume"),
     ],
 )
