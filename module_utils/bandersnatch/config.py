@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from .config_keys import KEYS, SECTIONS, Key
 from .config_values import LINES, Size
 from .errors import ConfigError
-from .filter_config import REFUSED, read_filters
+from .filter_config import REFUSED, RENAMED, read_filters
 from .filters import Filters
 from .summary import one_line
 from .urls import parse, shown
@@ -214,6 +214,8 @@ def _read(key: Key, text: str) -> Any:
 
 
 def _unknown_section(section: str) -> str:
+    if section in RENAMED:  # to pass over it would mirror what it was to keep out
+        raise ConfigError(f"[{section}] is called [{RENAMED[section]}] now: rename it")
     if section in REFUSED:
         return f"[{section}] has no effect: {REFUSED[section]}"
     return f"[{one_line(section)}] is not a section of ours and has no effect{_close(section)}"

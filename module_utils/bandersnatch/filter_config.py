@@ -40,7 +40,8 @@ REFUSED = {
     "project_requirements": _NO_REQUIREMENTS,
     "project_requirements_pinned": _NO_REQUIREMENTS,
 }
-_RENAMED = {"whitelist": "allowlist", "blacklist": "blocklist"}
+# Before bandersnatch 5 the lists had other names; denylist was one for a few weeks.
+RENAMED = {"whitelist": "allowlist", "blacklist": "blocklist", "denylist": "blocklist"}
 
 _LINE = re.compile(r"([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*\(?([^()]*)\)?")
 
@@ -121,8 +122,8 @@ def _has_list(sections: Sections, plugin: str) -> bool:
 
 def _suggestion(name: str) -> str:
     old, separator, rest = name.partition("_")
-    if old in _RENAMED:
-        return f"; it is called {_RENAMED[old]}{separator}{rest} now"
+    if old in RENAMED:
+        return f"; it is called {RENAMED[old]}{separator}{rest} now"
     import difflib  # only for a message
 
     close = difflib.get_close_matches(name, PLUGINS, 1)

@@ -15,12 +15,10 @@ from typing import Any, NamedTuple
 from .config_keys import KEYS, PLAIN, SECTIONS, Key
 from .config_values import LINES
 from .errors import ConfigError
-from .filter_config import PLUGINS, REFUSED
+from .filter_config import PLUGINS, REFUSED, RENAMED
 from .names import shown
 from .urls import parse
 
-# Before bandersnatch 5 the lists had other names; denylist was one for a few weeks.
-_RENAMED = {"whitelist": "allowlist", "blacklist": "blocklist", "denylist": "blocklist"}
 _FIXED = {"digest_name", "keep_index_versions", "storage-backend"}  # one value only: not worth a line
 _KEYS = {(key.section, key.field): key for key in KEYS}
 _NAMES = {(key.section, key.name): key for key in KEYS}
@@ -151,7 +149,7 @@ def _read(text: str) -> Sections:
 def _renamed(name: str) -> str:
     """The present name of a section or filter: whitelist_project is allowlist_project."""
     old, separator, rest = name.partition("_")
-    return f"{_RENAMED.get(old, old)}{separator}{rest}"
+    return f"{RENAMED.get(old, old)}{separator}{rest}"
 
 
 def _enable(sections: Sections) -> None:

@@ -289,6 +289,16 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("whitelist", "allowlist"), ("blacklist", "blocklist"), ("denylist", "blocklist")]
+)
+def test_a_list_under_its_old_name_does_not_silently_mirror_everything(
+    conf: Path, old: str, new: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"\[{old}\] is called \[{new}\] now: rename it"):
+        read(conf, f"[{old}]\npackages = six\n")
+
+
 def test_unknown_keys_and_sections_are_warned_of(conf: Path) -> None:
     config = read(conf, "worker = 2\nzzz = 1\n[allow_list]\npackages = six\n[DEFAULT]\nworkers = 9\n")
     assert config.workers == 3
