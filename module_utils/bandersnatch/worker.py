@@ -16,6 +16,7 @@ from .config import Config
 from .errors import BandersnatchError, ContentError, FetchError, StorageError
 from .files import hash_file, read_file
 from .model import Blob, Page
+from .names import project_name
 from .net import Client, NetSettings
 from .store import PAGE_HTML, PAGE_JSON, Store
 
@@ -114,6 +115,8 @@ class Worker:
             )
             if reply.status != 200:
                 return PageAnswer(task.name, "same" if reply.status == 304 else "gone")
+            if other := _led_to(reply.url, config.master, task.name):
+                raise ContentError(f"upstream answers with the page of {other}, another project")
             try:
                 page = index.parse_page(reply.body, reply.content_type, reply.url, task.name)
             except ContentError:
@@ -206,6 +209,22 @@ class Worker:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+def _led_to(url: str, master: str, name: str) -> str:
+    """Another project of the same index whose page this URL is, by redirects; '' where it is not that.
+
+    HTML does not say whose page it is: it would pass for the one that was asked for.
+    """
+    if url.endswith(f"/{name}/"):
+        return ""
+    from urllib.parse import unquote, urlsplit
+
+    index_path, _, segment = urlsplit(url).path.rstrip("/").rpartition("/")
+    if f"{index_path}/" != urlsplit(master).path:
+        return ""
+    found = project_name(unquote(segment))
+    return found if found and found != name else ""
 
 
 def render(config: Config, page: Page) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ import pytest
 from harness import Mirror, Run, tree
 from invariant import Links
 from scenes import small
-from simulator import JSON_TYPE, Simulator
+from simulator import JSON_TYPE, Simulator, Style
 
 Doc = dict[str, Any]
 SCRIPT = '"><script>alert(1)</script><a href="javascript:alert(2)">'
@@ -351,3 +351,22 @@ def test_metadata_is_checked_by_a_weak_hash_too(upstream: Simulator, mirror: Mir
     done = mirror.sync(expect=3)
     assert "weak-1.0-py3-none-any.whl.metadata" in done.stderr
     mirror.assert_holds()
+
+
+@pytest.mark.parametrize("json_pages", [True, False], ids=["JSON", "HTML"])
+def test_a_page_of_another_project_is_not_taken_for_the_one_asked_for(
+    tmp_path: Path, json_pages: bool
+) -> None:
+    with Simulator(Style(json=json_pages)) as upstream:
+        small(upstream, 3)
+        upstream.fault(faults.redirect("/simple/alpha-1/", "/simple/alpha-2/"))
+        mirror = Mirror(tmp_path, upstream, allow_non_https=True)
+        done = mirror.sync(expect=3)
+        assert done.stderr.splitlines()[1:] == [
+            "ERROR   alpha-1: upstream answers with the page of alpha-2, another project"
+        ]
+        assert set(mirror.served.page_dirs()) == {"alpha-0", "alpha-2"}
+        upstream.heal()
+        mirror.sync()
+        assert set(mirror.served.page_dirs()) == {"alpha-0", "alpha-1", "alpha-2"}
+        mirror.assert_holds()
