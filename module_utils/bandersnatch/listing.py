@@ -46,7 +46,7 @@ def _from_allowlist(names: Sequence[str], state: State, fingerprint: str) -> boo
     if state.get("listed for") == fingerprint:
         return False
     with state.transaction():
-        state.replace_listed((Listed(name, name, None), True) for name in names)
+        state.replace_listed([Listed(name, name, None) for name in names], lambda _: True)
         state.put("listed for", fingerprint)
         state.put("settled", None)
         state.put("root etag", None)
@@ -63,7 +63,6 @@ def _from_root(
     etag: str | None,
     check: Callable[[], None],
 ) -> bool:
-    allow = config.filters.allow_project
     with client.stream(config.master, accept=index.ACCEPT_ROOT, etag=etag, limit=ROOT_LIMIT) as (
         reply,
         chunks,
@@ -77,19 +76,18 @@ def _from_root(
             raise FetchError(f"{reply.url} answers {reply.status}", reply.status, permanent=True)
         reader = RootReader(reply.content_type, reply.url)
 
-        def rows() -> Iterator[tuple[Listed, bool]]:
+        def lines() -> Iterator[Listed]:
             try:
                 for chunk in chunks:
                     check()
-                    for line in reader.feed(chunk):
-                        yield line, allow(line.name)
+                    yield from reader.feed(chunk)
             except FetchError as error:  # the client repeats a request, not a body that breaks off
                 raise ContentError(str(error)) from error
-            for line in reader.close():
-                yield line, allow(line.name)
+            yield from reader.close()
 
         with state.transaction():
-            state.replace_listed(rows())
+            judged = state.get("listed for") == fingerprint
+            state.replace_listed(lines(), config.filters.allow_project, judged)
             state.put("listed for", fingerprint)
             state.put("settled", None)
             state.put("root etag", reply.etag)

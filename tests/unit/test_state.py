@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import hypothesis.strategies as st
 import pytest
 from bandersnatch.errors import StorageError
 from bandersnatch.model import Listed
 from bandersnatch.state import Project, Row, State
+from hypothesis import given
 
 NOW, HORIZON = 1_000_000, 2_000_000
 TERMS: dict[str, object] = {"all": False, "fingerprint": "f", "now": NOW, "horizon": HORIZON}
@@ -31,6 +33,12 @@ def listed(name: str = "six", serial: int | None = 5, wanted: bool = True) -> tu
     return Listed(name, name, serial), wanted
 
 
+def replace(state: State, rows: Iterable[tuple[Listed, bool]], judged: bool = False) -> None:
+    rows = list(rows)
+    wanted = {line.name: wanted for line, wanted in rows}
+    state.replace_listed((line for line, _ in rows), wanted.__getitem__, judged)
+
+
 def due(state: State, **terms: object) -> list[str]:
     found = state.due({**TERMS, **terms}, "", 100)
     assert state.count_due({**TERMS, **terms}) == len(found)
@@ -38,7 +46,7 @@ def due(state: State, **terms: object) -> list[str]:
 
 
 def test_what_is_up_to_date_is_not_due(state: State) -> None:
-    state.replace_listed([listed()])
+    replace(state, [listed()])
     state.put_projects([project()])
     assert due(state) == []
     assert not state.anything_due(TERMS)
@@ -57,7 +65,7 @@ def test_what_is_up_to_date_is_not_due(state: State) -> None:
     ids=["serial", "settings", "taken over", "its turn", "clock jumped back", "never had a serial"],
 )
 def test_what_differs_is_due(state: State, change: dict[str, object]) -> None:
-    state.replace_listed([listed()])
+    replace(state, [listed()])
     state.put_projects([project(**change)])
     assert due(state) == ["six"]
 
@@ -68,33 +76,33 @@ def test_what_differs_is_due(state: State, change: dict[str, object]) -> None:
 def test_a_page_that_the_root_index_has_caught_up_with_is_not_due(
     state: State, change: dict[str, object]
 ) -> None:
-    state.replace_listed([listed()])
+    replace(state, [listed()])
     state.put_projects([project(**change)])
     assert due(state) == []
 
 
 def test_a_project_that_is_not_mirrored_is_due(state: State) -> None:
-    state.replace_listed([listed()])
+    replace(state, [listed()])
     (one,) = state.due(TERMS, "", 10)
     assert (one.name, one.known, one.etag, one.listed_serial) == ("six", False, None, 5)
 
 
 def test_a_project_without_a_serial_is_always_due(state: State) -> None:
-    state.replace_listed([listed(serial=None)])
+    replace(state, [listed(serial=None)])
     state.put_projects([project()])
     assert due(state) == ["six"]
     assert not state.serials_known()
 
 
 def test_with_all_every_wanted_project_is_due(state: State) -> None:
-    state.replace_listed([listed("a"), listed("b"), listed("c", wanted=False)])
+    replace(state, [listed("a"), listed("b"), listed("c", wanted=False)])
     state.put_projects([project("a"), project("b")])
     assert due(state, all=True) == ["a", "b"]
 
 
 def test_a_failed_project_is_due_and_read_without_a_condition(state: State) -> None:
     """Its page may be the one that we have, and its files wrong nevertheless."""
-    state.replace_listed([listed()])
+    replace(state, [listed()])
     state.put_projects([project()])
     state.failed([("six", "why", NOW)])
     assert state.anything_due(TERMS)
@@ -105,7 +113,7 @@ def test_a_failed_project_is_due_and_read_without_a_condition(state: State) -> N
 
 
 def test_the_etag_counts_only_under_the_same_settings(state: State) -> None:
-    state.replace_listed([listed()])
+    replace(state, [listed()])
     state.put_projects([project()])
     every = {**TERMS, "all": True}
     assert state.due(every, "", 10)[0].etag == '"etag"'
@@ -114,7 +122,7 @@ def test_the_etag_counts_only_under_the_same_settings(state: State) -> None:
 
 def test_a_new_serial_is_read_without_a_condition(state: State) -> None:
     """A cache that is behind would answer "not modified"."""
-    state.replace_listed([listed(serial=9)])
+    replace(state, [listed(serial=9)])
     state.put_projects([project()])
     assert state.due(TERMS, "", 10)[0].etag is None
 
@@ -126,7 +134,7 @@ def test_turns_are_noticed_without_news(state: State, change: dict[str, object])
 
 
 def test_due_projects_come_in_portions(state: State) -> None:
-    state.replace_listed([listed(name) for name in "dbace"])
+    replace(state, [listed(name) for name in "dbace"])
     portions, after = [], ""
     while found := state.due(TERMS, after, 2):
         after = found[-1].name
@@ -135,7 +143,7 @@ def test_due_projects_come_in_portions(state: State) -> None:
 
 
 def test_a_name_that_is_listed_twice_counts_once(state: State) -> None:
-    state.replace_listed([listed(), (Listed("six", "Six", 7), True)])
+    replace(state, [listed(), (Listed("six", "Six", 7), True)])
     assert due(state) == ["six"]
 
 
@@ -144,25 +152,65 @@ def test_a_new_list_writes_only_what_differs(state: State) -> None:
         return state._db.total_changes  # the one thing that tells
 
     names = [f"p{number}" for number in range(1_000)]
-    state.replace_listed([listed(name) for name in names])
+    replace(state, [listed(name) for name in names])
     before = changes()
-    state.replace_listed([listed(name) for name in reversed(names)])
+    replace(state, [listed(name) for name in reversed(names)])
     assert changes() == before
     others = [*names[:500], "new", *names[501:]]
-    state.replace_listed([listed(name, serial=9 if name == "p7" else 5) for name in others])
+    replace(state, [listed(name, serial=9 if name == "p7" else 5) for name in others])
     assert changes() == before + 3
     found = {one.name: one.listed_serial for one in state.due(TERMS, "", 2_000)}
     assert found == {name: 9 if name == "p7" else 5 for name in others}
 
 
+LINES = st.lists(
+    st.builds(Listed, st.sampled_from("abcdefgh"), st.sampled_from("AB"), st.integers(1, 2)), max_size=12
+)
+
+
+@given(lists=st.lists(LINES, min_size=1, max_size=3), in_order=st.booleans(), judged=st.booleans())
+def test_a_list_is_what_came_last_whatever_the_order(
+    lists: list[list[Listed]], in_order: bool, judged: bool
+) -> None:
+    wanted = {name: number % 2 == 0 for number, name in enumerate("abcdefgh")}
+    state = State(":memory:")
+    try:
+        for lines in lists:
+            if in_order:
+                lines.sort(key=lambda line: line.name)
+            state.replace_listed(iter(lines), wanted.__getitem__, judged)
+            last = {line.name: (*line, wanted[line.name]) for line in lines}
+            found = state._db.execute("SELECT name, display, serial, wanted FROM listed ORDER BY name")
+            assert found.fetchall() == [last[name] for name in sorted(last)]
+    finally:
+        state.close()
+
+
+def test_lines_that_stay_are_not_judged_again(state: State) -> None:
+    replace(state, [listed(name) for name in "acd"])
+    asked = []
+
+    def wanted(name: str) -> bool:
+        asked.append(name)
+        return False
+
+    lines = [Listed("a", "a", 5), Listed("b", "b", 5), Listed("c", "c", 6), Listed("d", "d", 5)]
+    state.replace_listed(lines, wanted, judged=True)
+    assert asked == ["b", "c"]
+    assert due(state) == ["a", "d"]
+    state.replace_listed(lines, wanted)
+    assert asked == ["b", "c", "a", "b", "c", "d"]
+    assert due(state) == []
+
+
 def test_what_is_not_listed_or_not_wanted_is_gone(state: State) -> None:
-    state.replace_listed([listed("kept"), listed("blocked", wanted=False)])
+    replace(state, [listed("kept"), listed("blocked", wanted=False)])
     state.put_projects([project(name) for name in ("kept", "blocked", "deleted")])
     assert state.gone() == ["blocked", "deleted"]
 
 
 def test_a_page_that_has_not_changed_is_confirmed(state: State) -> None:
-    state.replace_listed([listed(serial=8)])
+    replace(state, [listed(serial=8)])
     state.put_projects([project()])
     state.confirm([(8, NOW + 500, "six")])
     assert due(state) == []
@@ -170,7 +218,7 @@ def test_a_page_that_has_not_changed_is_confirmed(state: State) -> None:
 
 
 def test_a_doomed_project_that_comes_back_is_read_whole(state: State) -> None:
-    state.replace_listed([listed()])
+    replace(state, [listed()])
     state.put_projects([project()])
     state.doom(["six"])
     (one,) = state.due(TERMS, "", 10)
@@ -199,7 +247,7 @@ def test_a_dropped_project_leaves_nothing(state: State) -> None:
 
 
 def test_failures_of_projects_that_nobody_asks_for_are_forgotten(state: State) -> None:
-    state.replace_listed([listed("kept"), listed("blocked", wanted=False)])
+    replace(state, [listed("kept"), listed("blocked", wanted=False)])
     state.put_projects([project("kept")])
     state.failed([("kept", "a", 1), ("blocked", "b", 1), ("deleted", "c", 1)])
     state.forget_unlisted_failures()
@@ -230,11 +278,11 @@ def test_roots_come_by_name(state: State) -> None:
 
 def test_roots_are_spelt_as_upstream_lists_them_now(state: State) -> None:
     state.put_projects([project("b", display="B"), project("a", display="A")])
-    state.replace_listed([(Listed("a", "A", 1), True)])
+    replace(state, [(Listed("a", "A", 1), True)])
     state.put("root", "current")
-    state.replace_listed([(Listed("a", "A", 2), True)])
+    replace(state, [(Listed("a", "A", 2), True)])
     assert state.get("root") == "current"
-    state.replace_listed([(Listed("a", "á", 2), True)])
+    replace(state, [(Listed("a", "á", 2), True)])
     assert state.get("root") == "stale"
     assert [display for _, display, _ in state.roots()] == ["á", "B"]
 
