@@ -7,12 +7,14 @@ is full.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from .errors import StorageError
+from .files import storage_error
 
 Values = Sequence[object] | dict[str, object]
 
@@ -126,11 +128,11 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
+            if "full" in str(error):
+                raise storage_error(self._path, OSError(errno.ENOSPC, "full")) from error
             raise StorageError(f"{self._path}: {error}. {self._remedy(str(error))}") from error
 
     def _remedy(self, reason: str) -> str:
-        if "full" in reason:
-            return "Make room on the volume, then run again."
         if "readonly" in reason or "unable to open" in reason or "disk I/O" in reason:
             return "The file and its directory must be writable for the user that runs bandersnatch."
         if "locked" in reason:

@@ -106,7 +106,7 @@ def test_no_room_for_the_state_alone_is_said(disk: Path, upstream: Simulator) ->
         mirror.assert_holds(finished=False)
         ballast.unlink()
     assert f"{mirror.directory}/state: " in said
-    assert "Make room on the volume" in said
+    assert "make room or grow it" in said
     upstream.add_project("last", "1.0")
     mirror.sync("--allow-removals")
     mirror.assert_equal()
