@@ -62,5 +62,5 @@ test-vm: venv ## a real disk and a true reboot, in a virtual machine: minutes wi
 bench: venv ## the benchmark, small size: under ten minutes
 	$(BIN)/python benchmarks/mirror.py
 
-soak: venv ## the fault tests at full length: hours
+soak: venv ## the fault tests at full length: some twenty minutes
 	SOAK=1 $(BIN)/pytest tests/integration
