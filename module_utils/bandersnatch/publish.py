@@ -11,7 +11,7 @@ from .config import Config
 from .errors import StorageError
 from .root import root_html, root_json
 from .state import State
-from .store import PACKED, PAGE_HTML, PAGE_JSON, Store
+from .store import PACKED, PAGE_HTML, PAGE_JSON, Store, page_forms
 
 STALE, CURRENT = "stale", "current"  # what meta.root says of the root index on disk
 
@@ -23,8 +23,7 @@ def publish_root(config: Config, store: Store, state: State, without: Set[str], 
     each form lies the same compressed, for web servers to send as it is (nginx: gzip_static). If the serial
     of upstream moved on by projects that are none of ours, the new one is stated, which is no change.
     """
-    names = [PAGE_JSON] if config.simple_format != "HTML" else []
-    names += [PAGE_HTML] if config.simple_format != "JSON" else []
+    names = page_forms(config.simple_format)
     there = all(os.path.lexists(f"{store.simple}/{name}{end}") for name in names for end in ("", PACKED))
     same = (
         there

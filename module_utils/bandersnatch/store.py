@@ -377,6 +377,12 @@ class Store:
             self._known.add(path)
 
 
+def page_forms(simple_format: str) -> list[str]:
+    """The files of a page, and of the root index, by the setting: JSON, HTML or both."""
+    names = [PAGE_JSON] if simple_format != "HTML" else []
+    return [*names, PAGE_HTML] if simple_format != "JSON" else names
+
+
 def _delete(path: str) -> None:
     """Remove a directory of the engine's own. The usual two pages go without a walk."""
     if os.path.islink(path):  # what was taken away from web/ may be one

@@ -149,7 +149,7 @@ class _Run:
     def run(self) -> Summary:
         state, config, started = self._state, self._config, time.monotonic()
         # Where all pages are gone, with web/ say, no root index may be made of what the state still knows.
-        lost = state.count_projects() > 0 and not self._store.has_pages()
+        lost = not self._store.has_pages() and state.count_projects() > 0
         if lost or state.get("adopted") is None:
             takeover.adopt(self._store, state, self._progress.note, self._stop.check)
         client = Client(self._settings, sleep=self._stop.wait)

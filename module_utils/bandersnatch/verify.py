@@ -12,18 +12,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from . import index, index_html, lock
+from . import index_html, lock
 from .config import Config
 from .errors import EXIT_OK, EXIT_WRONG, ContentError
-from .files import hash_file, read_chunks, read_file
-from .index import TYPE_HTML, TYPE_JSON, blobs
+from .files import hash_file, read_chunks
+from .index import blobs
 from .model import Blob, Page
 from .names import is_project_name
 from .progress import Progress
 from .root import RootReader
-from .store import PACKED, PAGE_HTML, PAGE_JSON, Store
+from .store import PACKED, PAGE_HTML, PAGE_JSON, Store, page_forms
 from .summary import human_bytes
-from .worker import PAGE_URL
+from .worker import FORM_TYPES, parse_form, read_form
 
 _AT_ONCE = 1_000  # projects whose results wait at one time
 _NAMED = 3  # faults of one project that its line names
@@ -104,11 +104,7 @@ class _Mirror:
         self._store = Store(config.directory, config.hash_index)
         self._lock = f"{config.directory}/.lock"
         self._with_files = config.release_files
-        self._kinds = {
-            kind: content_type
-            for kind, content_type, other in ((PAGE_JSON, TYPE_JSON, "HTML"), (PAGE_HTML, TYPE_HTML, "JSON"))
-            if config.simple_format != other
-        }
+        self._forms = page_forms(config.simple_format)
 
     def pages(self) -> list[tuple[str, str]]:
         """(directory, name) of each page that is served."""
@@ -133,10 +129,9 @@ class _Mirror:
             return Seen(0, 0, ("no project has such a name",))
         faults: list[str] = []
         pages: dict[str, Page] = {}
-        for kind, content_type in self._kinds.items():
+        for kind in self._forms:
             try:
-                content = read_file(f"{directory}/{kind}")
-                pages[kind] = index.parse_page(content, content_type, PAGE_URL.format(name), name)
+                pages[kind] = read_form(directory, kind, name)
             except FileNotFoundError:
                 faults.append(f"it has no {kind}")
             except OSError as error:
@@ -172,33 +167,32 @@ class _Mirror:
 
     def root_faults(self) -> Iterator[str]:
         """A root index lists the projects that have pages; while a sync is at work it may lack new ones."""
-        for kind, content_type in self._kinds.items():
-            path = f"{self._store.simple}/{kind}"
-            busy = lock.is_held(self._lock)
+        busy = lock.is_held(self._lock)
+        listed: dict[str, set[str]] = {}
+        for kind in self._forms:
             try:
-                listed = set(_listed(path, content_type))
+                listed[kind] = set(_listed(f"{self._store.simple}/{kind}", FORM_TYPES[kind]))
             except FileNotFoundError:
                 yield f"there is no {kind}: no sync has finished here"
-                continue
             except OSError as error:
                 yield f"its {kind} cannot be read ({error.strerror})"
-                continue
             except ContentError as error:
                 yield f"its {kind} is no root index: {error}"
-                continue
-            pages = {name for _, name in self.pages()}
-            yield from (f"{name} is listed in {kind} and has no page" for name in sorted(listed - pages))
-            if not (busy or lock.is_held(self._lock)):
+        pages = {name for _, name in self.pages()}
+        busy = busy or lock.is_held(self._lock)
+        for kind, names in listed.items():
+            yield from (f"{name} is listed in {kind} and has no page" for name in sorted(names - pages))
+            if not busy:
                 yield from (
-                    f"{name} has a page and is not listed in {kind}" for name in sorted(pages - listed)
+                    f"{name} has a page and is not listed in {kind}" for name in sorted(pages - names)
                 )
-            yield from _packed_faults(path, kind)
+            yield from _packed_faults(f"{self._store.simple}/{kind}", kind)
 
 
 def _agree(page: Page, html: Page) -> bool:
     """Whether HTML says what it can of the JSON page: there is no size in it, and one hash of each file."""
     written = index_html.render_html(page, None)
-    return index.parse_page(written, TYPE_HTML, PAGE_URL.format(page.name), page.name) == html
+    return parse_form(written, PAGE_HTML, page.name) == html
 
 
 def _listed(path: str, content_type: str) -> Iterator[str]:

@@ -22,9 +22,7 @@ from .store import PAGE_HTML, PAGE_JSON, Store
 
 PAGE_LIMIT = 128 << 20  # bytes of one page, decoded: the largest real ones have 30 MB
 STALE_WAITS = (0.5, 1.5)  # seconds before a page that is older than the root index is asked for again
-# Where our own pages are, for reading them. The host does not matter: their links are relative, or the paths
-# of their links tell where files lie.
-PAGE_URL = "http://127.0.0.1/simple/{}/"
+FORM_TYPES = {PAGE_JSON: index.TYPE_JSON, PAGE_HTML: index.TYPE_HTML}
 _NOT_ABOUT_THE_FILE = {0, 401, 403, 407}  # no answer (TLS, a bad redirect), no credentials: it may come later
 
 
@@ -242,12 +240,22 @@ def render(config: Config, page: Page) -> dict[str, bytes]:
 
 def read_page(directory: str, name: str) -> Page:
     """A page that this engine (or bandersnatch) has written. Raises ContentError, OSError."""
-    url = PAGE_URL.format(name)
     try:
-        body, kind = read_file(f"{directory}/{PAGE_JSON}"), "application/vnd.pypi.simple.v1+json"
+        return read_form(directory, PAGE_JSON, name)
     except FileNotFoundError:
-        body, kind = read_file(f"{directory}/{PAGE_HTML}"), "text/html"
-    return index.parse_page(body, kind, url, name)
+        return read_form(directory, PAGE_HTML, name)
+
+
+def read_form(directory: str, form: str, name: str) -> Page:
+    """One of the files of such a page. Raises ContentError, OSError."""
+    return parse_form(read_file(f"{directory}/{form}"), form, name)
+
+
+def parse_form(content: bytes, form: str, name: str) -> Page:
+    """What such a file says. Raises ContentError."""
+    # The host does not matter: the links of our own pages are relative, or their paths tell where files lie.
+    url = f"http://127.0.0.1/simple/{name}/"
+    return index.parse_page(content, FORM_TYPES[form], url, name)
 
 
 def _bug(error: Exception) -> str:
