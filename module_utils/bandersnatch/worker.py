@@ -18,7 +18,7 @@ from .files import hash_file, read_file
 from .model import Blob, Page
 from .names import project_name
 from .net import Client, NetSettings
-from .store import PAGE_HTML, PAGE_JSON, Store
+from .store import PAGE_HTML, PAGE_JSON, Store, page_forms
 
 PAGE_LIMIT = 128 << 20  # bytes of one page, decoded: the largest real ones have 30 MB
 STALE_WAITS = (0.5, 1.5)  # seconds before a page that is older than the root index is asked for again
@@ -230,12 +230,8 @@ def render(config: Config, page: Page) -> dict[str, bytes]:
     root: str | None = config.root_uri or ("../../../" if config.hash_index else "../../")
     if not config.release_files and not config.root_uri:
         root = None  # the files stay where upstream has them
-    pages = {}
-    if config.simple_format != "HTML":
-        pages[PAGE_JSON] = index.render_json(page, root)
-    if config.simple_format != "JSON":
-        pages[PAGE_HTML] = index_html.render_html(page, root)
-    return pages
+    written = {PAGE_JSON: index.render_json, PAGE_HTML: index_html.render_html}
+    return {form: written[form](page, root) for form in page_forms(config.simple_format)}
 
 
 def read_page(directory: str, name: str) -> Page:
